@@ -1,0 +1,224 @@
+"""What a live model does to positions: its grid, the margin that it cuts, and the pixels that an output pixel sees.
+
+The graph of a Keras functional model is walked twice: forward for sizes, backward for the input that a block of output
+pixels needs. ``unetbook.tiling`` plans its tiles with it, for any model made of the layers below. Chapter 05.
+"""
+
+from typing import NamedTuple
+
+from keras import layers
+
+_WINDOWED = (
+    layers.Conv2D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv2D,
+    layers.MaxPooling2D,
+    layers.AveragePooling2D,
+)
+_POINTWISE = (
+    layers.InputLayer,
+    layers.Activation,
+    layers.ReLU,
+    layers.LeakyReLU,
+    layers.ELU,
+    layers.Softmax,
+    layers.Dropout,
+    layers.SpatialDropout2D,
+    layers.BatchNormalization,
+    layers.Rescaling,
+    layers.Add,
+    layers.Average,
+    layers.Multiply,
+    layers.Concatenate,
+)
+
+
+class Geometry(NamedTuple):
+    """What tiles have to respect, all in input pixels.
+
+    grid: the product of the poolings' strides; only shifts by its multiples leave a prediction unchanged.
+    margin: what unpadded convolutions cut from each side.
+    halo: what must be discarded beyond that on each side where a tile ends and the image goes on, because padding or
+        interpolation at the tile's edge invents values there; a multiple of grid, 0 where nothing is invented.
+    padded: whether a layer pads inside the network, so that a tile must meet the image's edge where it is.
+    whole_image: name of the first layer that looks at all pixels at once (or whose reach is unknown); ``None`` if no
+        layer does. Tiles are exact only for ``None``.
+    """
+
+    grid: int
+    margin: int
+    halo: int
+    padded: bool
+    whole_image: str | None
+
+
+def of(model) -> Geometry:
+    """The geometry of a Keras functional model with one image input and outputs at the input's resolution.
+
+    Chapter 05.
+    """
+    nodes = _nodes(model)
+    whole_image = next((op.name for op, _ in nodes if _reach(op) == "whole image"), None)
+    padded = any(getattr(op, "padding", None) == "same" and _kernel(op) > 1 for op, _ in nodes)
+    padded = padded or any(isinstance(op, layers.ZeroPadding2D) for op, _ in nodes)
+    invents = padded or any(getattr(op, "interpolation", "nearest") != "nearest" for op, _ in nodes)
+    grid = int(max(scale for _, scale in _scales(nodes)))
+    side = legal_at_least(model, 1, nodes)
+    margin = (side - output_size(model, side, nodes)) // 2
+    # One block of output pixels on the grid, far from any edge: what it needs beyond the margin is the halo.
+    start, stop = seen(model, 0, grid, nodes)
+    reach = max(-start, stop - grid - 2 * margin, 0) if invents else 0
+    return Geometry(grid, margin, -(-reach // grid) * grid, padded, whole_image)
+
+
+def output_size(model, n: int, nodes=None) -> int | None:
+    """Side of the output for an input of side ``n``, or ``None`` where a pooling or a concatenation does not fit."""
+    sizes = {}
+    for op, node in nodes or _nodes(model):
+        incoming = {sizes[id(t)] for t in node.input_tensors} or {n}
+        if len(incoming) > 1:
+            return None
+        side = _forward(op, incoming.pop())
+        if side is None or side < 1:
+            return None
+        sizes.update({id(t): side for t in node.outputs})
+    return sizes[id(model.outputs[0])]
+
+
+def feature_bytes(model, height: int, width: int) -> int:
+    """Bytes of all float32 feature maps for one input of about this size: an upper bound of what a prediction holds."""
+    per_pixel = sum(4 * tensor.shape[-1] / scale**2 for tensor, scale in _scales(_nodes(model)))
+    return int(per_pixel * height * width)
+
+
+def legal_at_least(model, n: int, nodes=None) -> int:
+    """The smallest input side of at least ``n`` pixels that the model takes; ``ValueError`` where there is none."""
+    nodes = nodes or _nodes(model)
+    for side in range(max(n, 1), max(n, 1) + 4096):
+        if output_size(model, side, nodes):
+            return side
+    raise ValueError(f"no input of {n} to {n + 4095} pixels fits the model {model.name!r}")
+
+
+def seen(model, start: int, stop: int, nodes=None) -> tuple[int, int]:
+    """Input pixels that the output pixels [start, stop) see along one axis, as a half-open interval.
+
+    Output and input pixels are counted from the first pixel of their own array. With padding the interval may reach
+    beyond the input. For an unpadded U-Net it equals ``sizes.seen_interval``. Chapters 02 and 05.
+    """
+    nodes = nodes or _nodes(model)
+    wanted = {id(tensor): (start, stop) for tensor in model.outputs}
+    for op, node in reversed(nodes):
+        spans = [wanted[id(t)] for t in node.outputs if id(t) in wanted]
+        span = _backward(op, min(s for s, _ in spans), max(s for _, s in spans))
+        for tensor in node.input_tensors:
+            old = wanted.get(id(tensor), span)
+            wanted[id(tensor)] = (min(old[0], span[0]), max(old[1], span[1]))
+    return wanted[id(model.inputs[0])]
+
+
+def _nodes(model):
+    """Operations with the node of the graph where each is called, inputs first."""
+    order, met = [], set()
+
+    def visit(tensor):
+        op, index, _ = tensor._keras_history
+        node = op._inbound_nodes[index]
+        if id(node) not in met:
+            met.add(id(node))
+            for earlier in node.input_tensors:
+                visit(earlier)
+            order.append((op, node))
+
+    for tensor in model.outputs:
+        visit(tensor)
+    return order
+
+
+def _scales(nodes):
+    """Each feature map with its scale: how many input pixels lie between two of its pixels."""
+    scales, found = {}, []
+    for op, node in nodes:
+        scale = max((scales[id(t)] for t in node.input_tensors), default=1) * _stride(op) / _growth(op)
+        scales.update({id(t): scale for t in node.outputs})
+        found += [(t, scale) for t in node.outputs]
+    return found
+
+
+def _reach(op) -> str:
+    """How far an operation looks: 'pixel', 'window', 'resampling' or, where not known to be less, 'whole image'."""
+    if isinstance(op, (layers.Conv2DTranspose, layers.UpSampling2D, layers.Cropping2D, layers.ZeroPadding2D)):
+        return "resampling"
+    if isinstance(op, _WINDOWED):
+        return "window"
+    return "pixel" if isinstance(op, _POINTWISE) or getattr(op, "pointwise", False) else "whole image"
+
+
+def _side(pair) -> int:
+    return pair[0] if isinstance(pair, (tuple, list)) else pair
+
+
+def _kernel(op) -> int:
+    """Side of the window, dilation included."""
+    kernel = _side(getattr(op, "kernel_size", getattr(op, "pool_size", 1)))
+    return (kernel - 1) * _side(getattr(op, "dilation_rate", 1)) + 1
+
+
+def _stride(op) -> int:
+    return _side(op.strides) if isinstance(op, _WINDOWED) and not _grows(op) else 1
+
+
+def _growth(op) -> int:
+    if isinstance(op, layers.UpSampling2D):
+        return _side(op.size)
+    return _side(op.strides) if _grows(op) else 1
+
+
+def _grows(op) -> bool:
+    return isinstance(op, layers.Conv2DTranspose)
+
+
+def _before(op) -> int:
+    """Pixels of padding before the first one, as Keras places them on sizes that the stride divides."""
+    return max(_kernel(op) - _side(op.strides), 0) // 2 if op.padding == "same" else 0
+
+
+def _cut(op) -> int:
+    """Pixels cut from the first and the last side by a cropping layer (negative for zero padding)."""
+    (first, last), _ = op.cropping if isinstance(op, layers.Cropping2D) else op.padding
+    if first != last:
+        raise ValueError(f"layer {op.name!r} crops or pads {first} and {last} pixels: only equal sides are supported")
+    return first if isinstance(op, layers.Cropping2D) else -first
+
+
+def _forward(op, n):
+    """Side of the output of one operation, ``None`` where a stride does not divide the side."""
+    if isinstance(op, (layers.Cropping2D, layers.ZeroPadding2D)):
+        return n - 2 * _cut(op)
+    if isinstance(op, layers.UpSampling2D):
+        return n * _growth(op)
+    if _grows(op):
+        return n * _growth(op) + (max(_kernel(op) - _growth(op), 0) if op.padding == "valid" else 0)
+    if isinstance(op, _WINDOWED):
+        stride = _stride(op)
+        if op.padding == "same":
+            return n // stride if n % stride == 0 else None
+        return (n - _kernel(op)) // stride + 1 if (n - _kernel(op)) % stride == 0 else None
+    return n
+
+
+def _backward(op, start, stop):
+    """The half-open interval of the operation's input that its outputs [start, stop) need."""
+    if isinstance(op, (layers.Cropping2D, layers.ZeroPadding2D)):
+        return start + _cut(op), stop + _cut(op)
+    if isinstance(op, layers.UpSampling2D):
+        more = 0 if op.interpolation == "nearest" else 1
+        return start // _growth(op) - more, (stop - 1) // _growth(op) + 1 + more
+    if _grows(op):
+        stride, kernel = _growth(op), _kernel(op)
+        shift = max(kernel - stride, 0) // 2 if op.padding == "same" else 0
+        return -(-(start + shift - kernel + 1) // stride), (stop - 1 + shift) // stride + 1
+    if isinstance(op, _WINDOWED):
+        first = start * _stride(op) - _before(op)
+        return first, (stop - 1) * _stride(op) - _before(op) + _kernel(op)
+    return start, stop
