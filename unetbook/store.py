@@ -1,0 +1,105 @@
+"""A model with what is needed to use it again: classes, scaling of the input, tile geometry, license, scores.
+
+The file is Keras' own ``.keras`` archive with one member more, ``unetbook.json``; ``keras.saving.load_model`` reads
+it too, once ``unetbook.nets`` is imported. Chapters 15 and 16.
+"""
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+import unetbook
+from unetbook import geometry, nets  # nets registers the layers that a saved model names
+
+_MEMBER = "unetbook.json"
+_WEIGHTS = "model.weights.h5"
+
+
+def save(model, path, half=False, **metadata) -> Path:
+    """Write a model and its metadata into one ``.keras`` file, and return the path.
+
+    half: keep the weights in half precision, which halves the file; they are float32 again when loaded. metadata: what
+    JSON can hold, for instance classes=["membrane", "interior"], license="MIT"; the versions, the number of parameters
+    and the tile geometry are added. Nothing is left half-written: the file appears when it is complete. Raises
+    ``ValueError`` for another ending than .keras or for metadata that JSON cannot hold, naming the entry.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise ValueError(f"a model file ends in .keras: use {path.with_suffix('.keras')} instead of {path}")
+    for name, value in metadata.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise ValueError(
+                f"metadata {name!r} cannot be stored: {error}; use numbers, text, lists or dicts"
+            ) from None
+    facts = {
+        "unetbook": unetbook.__version__,
+        "keras": keras.__version__,
+        "parameters": model.count_params(),
+        "geometry": geometry.of(model)._asdict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft, final = Path(folder) / "draft.keras", Path(folder) / "final.keras"
+        keras.saving.save_model(model, draft)
+        with zipfile.ZipFile(draft) as old, zipfile.ZipFile(final, "w", zipfile.ZIP_DEFLATED) as new:
+            for member in old.namelist():
+                content = old.read(member)
+                new.writestr(member, _halved(content) if half and member == _WEIGHTS else content)
+            new.writestr(_MEMBER, json.dumps({**facts, **metadata}, indent=1))
+        os.replace(final, path)
+    return path
+
+
+def load(path):
+    """Read a model that ``save`` wrote; its metadata is the dict ``model.metadata``.
+
+    Code is never run from a model file: Keras refuses such layers, and so does this. Raises ``FileNotFoundError`` or
+    ``ValueError`` naming the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {path}: see `python -m unetbook list` for the models at hand")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read(_MEMBER))
+    except zipfile.BadZipFile:
+        raise ValueError(f"{path} is damaged or no .keras file: get it again") from None
+    except KeyError:
+        raise ValueError(f"{path} holds no {_MEMBER}: it was not written by unetbook.store.save") from None
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path} cannot be loaded ({reason}): get it again from a source you trust") from error
+    model.metadata = metadata
+    return model
+
+
+def _halved(content: bytes) -> bytes:
+    """An HDF5 file with its float32 arrays stored as float16."""
+    result = io.BytesIO()
+    with h5py.File(io.BytesIO(content)) as old, h5py.File(result, "w") as new:
+
+        def copy(name, item):
+            if isinstance(item, h5py.Group):
+                target = new.require_group(name)
+            else:
+                dtype = np.float16 if item.dtype == np.float32 else item.dtype
+                target = new.create_dataset(name, data=item[()].astype(dtype) if item.shape else item[()])
+            target.attrs.update(item.attrs)
+
+        new.attrs.update(old.attrs)
+        old.visititems(copy)
+    return result.getvalue()
+
+
+__all__ = ["load", "nets", "save"]

@@ -1,0 +1,188 @@
+"""Seeds, splits, random tiles, and the one ``fit`` that chapters and recipes share."""
+
+import keras
+import numpy as np
+
+from unetbook import geometry, tiling
+
+_NAMES = ("x", "y", "sample_weight")
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, NumPy and the backend: two runs on one machine then agree bit for bit. Chapter 02.
+
+    Another thread count, instruction set or backend still changes the last digits, and training enlarges them.
+    """
+    keras.utils.set_random_seed(seed)
+
+
+def split(ids, fractions, seed: int, groups=None) -> list[list]:
+    """Split ids at random into parts of about the given fractions, keeping each group whole. Chapters 15 to 18.
+
+    ids: list of names. fractions: numbers that sum to 1, such as (0.6, 0.2, 0.2). groups: one hashable an id (patient,
+    volume, plate); ids of a group share what is to be predicted, so a split through it would leak. Each part keeps the
+    order of ``ids``. Raises ``ValueError`` where fractions do not sum to 1 or a part stays empty.
+    """
+    ids = list(ids)
+    groups = ids if groups is None else list(groups)
+    if len(groups) != len(ids):
+        raise ValueError(f"{len(ids)} ids but {len(groups)} groups: give one group an id")
+    if abs(sum(fractions) - 1) > 1e-9 or min(fractions) <= 0:
+        raise ValueError(f"fractions must be positive and sum to 1, not {tuple(fractions)}")
+    members = {}
+    for position, group in enumerate(groups):
+        members.setdefault(group, []).append(position)
+    order = list(members)
+    np.random.default_rng(seed).shuffle(order)
+    bounds = np.round(np.cumsum(fractions) * len(ids))
+    parts, taken = [[] for _ in fractions], 0
+    for group in order:  # a group goes where its middle falls
+        middle = taken + len(members[group]) / 2
+        parts[int(np.searchsorted(bounds, middle))] += members[group]
+        taken += len(members[group])
+    if not all(parts):
+        raise ValueError(f"{len(order)} groups are too few for {len(fractions)} parts of {tuple(fractions)}")
+    return [[ids[position] for position in sorted(part)] for part in parts]
+
+
+class Tiles(keras.utils.PyDataset):
+    """Random tiles for training: the input mirrored beyond the image, the labels of the pixels that come out.
+
+    images: float32 (N, H, W, C); labels: integers (N, H, W); weights: float32 (N, H, W) or ``None``. The network sees
+    ``tile`` x ``tile`` pixels and returns ``output`` x ``output`` around the same center; the output always lies inside
+    the image where that is large enough. augment: a function (image, labels, rng, weights=None) that returns the same.
+    Batch k of epoch e depends on (seed, e, k) alone, so a stopped training resumes with the batches that it would have
+    seen. Chapters 02, 07 and 15.
+    """
+
+    def __init__(self, images, labels, tile, output, batch_size, steps, seed, augment=None, weights=None):
+        super().__init__()
+        self.images, self.labels, self.weights = _checked(images, labels, weights)
+        self.tile, self.output, self.batch_size, self.steps = tile, output, batch_size, steps
+        self.seed, self.augment, self.epoch = seed, augment, 0
+
+    def __len__(self):
+        """Batches an epoch."""
+        return self.steps
+
+    def on_epoch_begin(self):
+        """Called by Keras before the first batch of each epoch; ``fit`` sets the epoch before the first one."""
+        self.epoch += 1
+
+    def __getitem__(self, index):
+        """Batch ``index`` of the current epoch: (images, labels) or (images, labels, weights)."""
+        rng = np.random.default_rng((self.seed, max(self.epoch, 0), index))
+        batch = [self._draw(rng) for _ in range(self.batch_size)]
+        return tuple(np.stack(part) for part in zip(*batch, strict=True))
+
+    def _draw(self, rng):
+        which = rng.integers(len(self.images))
+        height, width = self.labels.shape[1:]
+        top = rng.integers(max(height - self.output, 0) + 1)
+        left = rng.integers(max(width - self.output, 0) + 1)
+        cut = (self.tile - self.output) // 2
+        # Everything is cut at the size of the input, so that an augmentation can turn all of it together.
+        corner = (top - cut, left - cut, self.tile, self.tile)
+        planes = [self.images[which], self.labels[which][..., None]]
+        planes += [self.weights[which][..., None]] if self.weights is not None else []
+        image, *rest = (tiling.window(plane, *corner) for plane in planes)
+        rest = [plane[..., 0] for plane in rest]
+        if self.augment is not None:
+            image, *rest = self.augment(image, rest[0], rng, *rest[1:])
+        inner = slice(cut, cut + self.output)
+        return (image, *(plane[inner, inner] for plane in rest))
+
+
+def fit(
+    model,
+    data,
+    epochs=1,
+    validation=None,
+    optimizer=None,
+    loss=None,
+    metrics=None,
+    initial_epoch=0,
+    callbacks=(),
+    batch_size=4,
+    verbose=0,
+) -> dict:
+    """Train a network that returns logits, by Keras' own ``fit``; return its history as a dict of lists. Chapter 02.
+
+    data, validation: a ``Tiles`` data set, or a tuple of arrays (images, labels) or (images, labels, weights), where
+    larger labels are cropped to the network's output. optimizer: Adam at 1e-3 unless given. loss: cross-entropy on
+    logits over the network's channels unless given. batch_size: for arrays; a ``Tiles`` data set has its own. A model
+    that is already compiled keeps its optimizer, loss and metrics. ``initial_epoch`` resumes: epochs before it are
+    taken as done. Raises ``ValueError`` for empty or non-finite data.
+    """
+    if not model.compiled:
+        model.compile(
+            optimizer=optimizer or keras.optimizers.Adam(1e-3),
+            loss=loss or _cross_entropy(model),
+            weighted_metrics=metrics or [],
+            jit_compile=_compiles_well(),
+        )
+    if isinstance(data, Tiles):
+        data.epoch = initial_epoch - 1
+    arguments = {"x": data} if isinstance(data, Tiles) else dict(zip(_NAMES, _as_tuple(model, data), strict=False))
+    history = model.fit(
+        **arguments,
+        batch_size=None if isinstance(data, Tiles) else batch_size,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        shuffle=not isinstance(data, Tiles),
+        validation_data=validation if validation is None else _as_tuple(model, validation),
+        callbacks=list(callbacks),
+        verbose=verbose,
+    )
+    return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+def _as_tuple(model, data):
+    """Checked arrays, the labels (and weights) cropped to what the network returns; all tiles of ``Tiles``."""
+    if isinstance(data, Tiles):
+        return tuple(np.concatenate(part) for part in zip(*map(data.__getitem__, range(len(data))), strict=True))
+    images, labels, weights = _checked(*data, *(None,) * (3 - len(data)))
+    output = [geometry.output_size(model, side) for side in images.shape[1:3]]
+    if None in output:
+        raise ValueError(f"images of {images.shape[1:3]} do not fit {model.name!r}: see unetbook.sizes.legal_sizes")
+    planes = [labels] if weights is None else [labels, weights]
+    return (images, *(center_crop(plane, *output) for plane in planes))
+
+
+def center_crop(maps, height: int, width: int):
+    """The central height x width pixels of maps (N, H, W, ...): what an unpadded network returns. Chapter 05."""
+    top, left = (maps.shape[1] - height) // 2, (maps.shape[2] - width) // 2
+    return maps[:, top : top + height, left : left + width]
+
+
+def _checked(images, labels, weights):
+    """The arrays, or an error that names what does not fit and the fix."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"images must be a non-empty array (N, H, W, C), not of shape {images.shape}")
+    if not np.issubdtype(images.dtype, np.floating):
+        raise TypeError(f"images are {images.dtype}: scale them to floats, for uint8 images.astype('float32') / 255")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(
+            f"labels are {labels.dtype}: class indices must be integers, for instance (mask > 0.5).astype(int)"
+        )
+    for name, plane in (("labels", labels), ("weights", weights)):
+        if plane is not None and plane.shape != images.shape[:3]:
+            raise ValueError(f"{name} of shape {plane.shape} do not match images of shape {images.shape}")
+    for number, image in enumerate(images):
+        if not np.isfinite(image).all():
+            raise ValueError(f"image {number} holds NaN or infinity: repair or drop it before training")
+    return images, labels, weights
+
+
+def _cross_entropy(model):
+    if model.output_shape[-1] == 1:
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _compiles_well():
+    """Whether to compile steps with XLA: JAX needs it; on CPUs TensorFlow's own kernels are faster without it."""
+    if keras.backend.backend() == "tensorflow":
+        return bool(keras.distribution.list_devices("gpu"))
+    return keras.backend.backend() == "jax"
