@@ -1,0 +1,166 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.draw import disk
+
+from unetbook import __main__, recipes
+from unetbook.datasets import isbi2012
+from unetbook.recipes import _run, isbi2012_unet
+
+SMALL = {"depth": 1, "filters": 4, "tile": 44}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """30 slices of 48 x 48: dark rings on gray, labels 0 on the rings."""
+    rng = np.random.default_rng(0)
+    labels = np.full((30, 48, 48), 255, np.uint8)
+    for image in labels:
+        for y, x in rng.integers(4, 44, (3, 2)):
+            image[disk((y, x), 7, shape=image.shape)] = 0
+            image[disk((y, x), 5, shape=image.shape)] = 255
+    volume = np.clip(labels * 0.4 + 80 + rng.normal(0, 12, labels.shape), 0, 255).astype(np.uint8)
+    folder = tmp_path_factory.mktemp("data") / "isbi2012"
+    folder.mkdir()
+    tifffile.imwrite(folder / "train-volume.tif", volume, photometric="minisblack")
+    tifffile.imwrite(folder / "train-labels.tif", labels, photometric="minisblack")
+    return folder.parent
+
+
+@pytest.fixture
+def here(pictures, tmp_path, monkeypatch):
+    """An empty current folder with the pictures in reach, and networks of seconds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNETBOOK_DATA", str(pictures))
+    monkeypatch.setattr(isbi2012_unet, "SETTINGS", isbi2012_unet.SETTINGS | isbi2012_unet.QUICK | SMALL)
+    monkeypatch.setattr(isbi2012_unet, "QUICK", {})
+    return tmp_path
+
+
+def stop_in_epoch(monkeypatch, which):
+    """Let the user press Ctrl-C while epoch ``which`` is being validated."""
+    calls, validate = [], isbi2012_unet.validate
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == which:
+            raise KeyboardInterrupt
+        return validate(*arguments)
+
+    monkeypatch.setattr(isbi2012_unet, "validate", interrupted)
+
+
+def without_clock(entry):
+    return {name: value for name, value in entry.items() if name != "seconds"}
+
+
+def test_a_stopped_run_resumes_to_the_same_result(here, monkeypatch, capsys):
+    command = ["run", "isbi2012-unet", "--quick", "--seeds", "3"]
+    assert __main__.main(command) == 0
+    whole = json.loads((here / "runs/quick/isbi2012-unet.json").read_text())
+    with monkeypatch.context() as context:
+        stop_in_epoch(context, 2)
+        assert __main__.main(command) == 130
+    assert json.loads((here / "runs/quick/isbi2012-unet/seed-3/state.json").read_text())["epochs"] == 1
+    assert "resumes after the last finished epoch" in capsys.readouterr().err
+    assert __main__.main(command) == 0
+    assert "resumes after epoch 1" in capsys.readouterr().out
+    resumed = json.loads((here / "runs/quick/isbi2012-unet.json").read_text())
+    assert without_clock(resumed["seeds"]["3"]) == without_clock(whole["seeds"]["3"])
+    assert not (here / "results").exists()
+
+
+def test_the_result_file(here, monkeypatch, capsys):
+    stop_in_epoch(monkeypatch, 3)  # the first epoch of the second seed
+    assert __main__.main(["run", "isbi2012-unet", "--seeds", "0", "1"]) == 130
+    path = here / "results/isbi2012-unet.json"
+    assert list(json.loads(path.read_text())["seeds"]) == ["0"]  # merged before the second seed was done
+    assert __main__.main(["run", "isbi2012-unet"]) == 0
+    printed = capsys.readouterr().out
+    assert "seed 0: already in" in printed and "pixel_error at most 0.1" in printed
+    result = json.loads(path.read_text())
+    assert result["split"]["test"] == [24, 25, 26, 27, 28, 29]
+    assert json.loads((here / "results/splits/isbi2012.json").read_text()) == result["split"]
+    assert [len(file["sha256"]) for file in result["data"]] == [64, 64]
+    assert set(result["baselines"]) == {"constant", "otsu", "smoothed threshold"}
+    for entry in result["seeds"].values():
+        assert {"parameters", "steps", "seconds", "hardware", "backend", "versions", "commit", "date"} <= set(entry)
+        assert len(entry["curves"]["loss"]) == len(entry["curves"]["val_pixel_error"]) == entry["steps"] // 3
+        assert set(entry["images"]) == {"24", "25", "26", "27", "28", "29"}
+        per_image = [image["rand_thin"] for image in entry["images"].values()]
+        assert entry["scores"]["rand_thin"] == pytest.approx(np.mean(per_image), abs=1e-5)
+    errors = [entry["scores"]["pixel_error"] for entry in result["seeds"].values()]
+    assert result["mean"]["pixel_error"] == pytest.approx(np.mean(errors), abs=1e-5)
+    assert result["std"]["pixel_error"] == pytest.approx(np.std(errors, ddof=1), abs=1e-5)
+    assert result["target_met"] == (result["mean"]["pixel_error"] <= 0.1)
+
+
+def test_other_settings_are_not_mixed(here, monkeypatch):
+    stop_in_epoch(monkeypatch, 2)
+    assert __main__.main(["run", "isbi2012-unet", "--seeds", "0"]) == 130
+    monkeypatch.setitem(isbi2012_unet.SETTINGS, "learning_rate", 0.5)
+    with pytest.raises(ValueError, match=r"isbi2012-unet\.json holds a run with other settings"):
+        _run.run(isbi2012_unet, [0])
+    (here / "results/isbi2012-unet.json").unlink()
+    with pytest.raises(ValueError, match="seed-0 was begun with other settings"):
+        _run.run(isbi2012_unet, [0])
+
+
+def test_absent_slices_are_reported(here, pictures):
+    shutil.copytree(pictures, here / "fewer")
+    for path in (here / "fewer/isbi2012").iterdir():
+        tifffile.imwrite(path, tifffile.imread(path)[:28], photometric="minisblack")
+    with pytest.raises(ValueError, match=r"lacks \[28, 29\]"):
+        _run.run(isbi2012_unet, [0], root=here / "fewer")
+
+
+def test_baselines_choose_the_bright_side(pictures):
+    data = isbi2012.load(pictures)
+    inverted = (1 - data[0], data[1])
+    results = [isbi2012_unet.baselines(d, isbi2012_unet.split()) for d in (data, inverted)]
+    assert [r["otsu"]["choices"]["interior_is_bright"] for r in results] == [True, False]
+    assert [r["smoothed threshold"]["choices"]["interior_is_bright"] for r in results] == [True, False]
+    majority = float(np.mean(data[1][24:30] == 0))
+    assert results[0]["constant"]["scores"]["pixel_error"] == pytest.approx(majority)
+    assert results[0]["otsu"]["scores"]["pixel_error"] < majority / 2  # easy pictures
+
+
+def test_augmentation_turns_image_and_labels_alike():
+    image = np.arange(16, dtype=np.float32).reshape(4, 4, 1) / 64 + 0.375  # in [0.375, 0.61]: nothing is clipped
+    labels = np.argsort(np.argsort(image.ravel())).reshape(4, 4).astype(np.int32)
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(60):
+        turned, turned_labels, weights = isbi2012_unet.turn_and_shade(image, labels, rng, labels)
+        assert np.array_equal(np.argsort(turned.ravel()), np.argsort(turned_labels.ravel()))
+        assert np.array_equal(weights, turned_labels) and turned.dtype == np.float32
+        seen.add(tuple(turned_labels.ravel()))
+    assert len(seen) == 8
+
+
+def test_split_is_contiguous_and_disjoint():
+    parts = list(isbi2012_unet.split().values())
+    assert [i for part in parts for i in part] == list(range(30))
+
+
+def test_list_and_fetch(here, capsys, monkeypatch):
+    assert __main__.main(["list"]) == 0
+    assert capsys.readouterr().out.startswith("isbi2012-unet  EM membranes")
+    assert __main__.main(["fetch", "isbi2012"]) == 0
+    assert "train-volume.tif" in capsys.readouterr().out
+    monkeypatch.setenv("UNETBOOK_DATA", str(here))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here))
+    for command in (["fetch", "isbi2012"], ["run", "isbi2012-unet"]):
+        assert __main__.main(command) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "imagej.net" in error
+
+
+def test_an_unknown_recipe(here, capsys):
+    assert __main__.main(["run", "isbi-unet"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "did you mean 'isbi2012-unet'?" in error
+    with pytest.raises(ValueError, match="Known: isbi2012-unet"):
+        recipes.get("zzz")

@@ -1,0 +1,67 @@
+"""Where a measured run came from: machine, versions, commit, date."""
+
+import datetime
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+
+
+def provenance() -> dict:
+    """Hardware, backend, versions, commit (and whether files other than results had changed), and the date (UTC)."""
+    backend = keras.backend.backend()
+    return {
+        "hardware": {"cpu": _cpu_model(), "cores": _cores(), "devices": keras.distribution.list_devices()},
+        "backend": backend,
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            backend: _version(backend),
+            "numpy": np.__version__,
+            "unetbook": _version("unetbook"),
+        },
+        **_commit(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not on Linux
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _version(package) -> str:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def _commit() -> dict:
+    """The repository's commit; ``None`` where the package was not run from a clone."""
+    commit = _git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", ".", ":!results")) if commit else None}
+
+
+def _git(*arguments):
+    repository = Path(__file__).parents[2]
+    if not (repository / ".git").exists():
+        return None
+    try:
+        run = subprocess.run(["git", "-C", repository, *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()

@@ -1,0 +1,180 @@
+"""The harness of measured runs: trains each seed, resumes what was stopped, merges results into one JSON file."""
+
+import json
+import os
+import shutil
+import statistics
+import time
+from pathlib import Path
+
+import keras
+
+from unetbook import training
+from unetbook.datasets import _files
+from unetbook.recipes._provenance import provenance
+
+RUNS = Path("runs")  # checkpoints, below the current folder; ignored by git
+DIGITS = 5
+
+
+def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
+    """Run a recipe for all its seeds, or those given, and return what stands in ``<out>/<recipe>.json`` afterwards.
+
+    out: folder of the result, ``results`` unless given; a quick run, of seconds and without meaning, writes
+    to ``runs/quick``. A seed that the file already has is not run again; one that was stopped goes on after
+    its last finished epoch. Raises ``ValueError`` where the file or a checkpoint stems from other settings,
+    data or split, and what the data set's reader raises. Chapter 15.
+    """
+    runs = RUNS / "quick" if quick else RUNS
+    out = Path(out) if out else (runs if quick else Path("results"))
+    settings = recipe.SETTINGS | (recipe.QUICK if quick else {})
+    data = recipe.DATASET.load(root)
+    split = _split(recipe, out, data)
+    head = {
+        "recipe": recipe.NAME,
+        "summary": recipe.SUMMARY,
+        "quick": quick,
+        "settings": settings,
+        "data": [_described(path) for path in recipe.DATASET.files(root)],
+        "split": split,
+        "target": recipe.TARGET,
+    }
+    path = out / f"{recipe.NAME}.json"
+    if quick:
+        path.unlink(missing_ok=True)
+    result = _merge(path, head, {})
+    if "baselines" not in result:
+        print("baselines ...", flush=True)
+        result = _merge(path, head, {"baselines": _rounded(recipe.baselines(data, split))})
+    for seed in recipe.SEEDS if seeds is None else seeds:
+        if str(seed) in result.get("seeds", {}):
+            print(f"seed {seed}: already in {path}")
+            continue
+        folder = runs / recipe.NAME / f"seed-{seed}"
+        entry = _run_seed(recipe, data, split, settings, seed, folder, head)
+        result = _merge(path, head, {"seeds": {str(seed): entry}})
+        print(f"seed {seed}: merged into {path}", flush=True)
+        if quick:
+            shutil.rmtree(folder)
+    return result
+
+
+def _run_seed(recipe, data, split, settings, seed, folder, head):
+    """Train one seed from its last finished epoch on, and score it."""
+    came_from = provenance()
+    state = _read(folder / "state.json") or {"head": head, "epochs": 0, "curves": {}, "seconds": 0.0}
+    if state["head"] != _plain(head):
+        raise ValueError(f"{folder} was begun with other settings, data or split: remove the folder to start anew")
+    training.set_seed(seed)
+    if state["epochs"]:
+        print(f"seed {seed}: resumes after epoch {state['epochs']}", flush=True)
+        model = keras.models.load_model(folder / state["checkpoint"])
+    else:
+        model = recipe.build(settings)
+    training.fit(
+        model,
+        recipe.batches(data, split, settings, seed),
+        epochs=settings["epochs"],
+        initial_epoch=state["epochs"],
+        optimizer=recipe.optimizer(settings),
+        callbacks=[_Checkpoint(folder, state, seed, settings["epochs"], lambda m: recipe.validate(m, data, split))],
+    )
+    return {
+        **_rounded(recipe.evaluate(model, data, split)),
+        "curves": state["curves"],
+        "parameters": model.count_params(),
+        "steps": settings["steps"] * settings["epochs"],
+        "seconds": round(state["seconds"]),
+        **came_from,
+    }
+
+
+class _Checkpoint(keras.callbacks.Callback):
+    """After each epoch: validate, print a line, store model and optimizer, so that a stop costs one epoch at most."""
+
+    def __init__(self, folder, state, seed, epochs, validate):
+        super().__init__()
+        self.folder, self.state, self.seed, self.epochs, self.validate = folder, state, seed, epochs, validate
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Give drop-out an epoch's own random numbers: a resumed run then drops what it would have dropped."""
+        self.began = time.perf_counter()
+        for number, layer in enumerate(self.model.layers):
+            if hasattr(layer, "seed_generator"):
+                layer.seed_generator.state.assign([self.seed * 1000 + epoch, number])
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the checkpoint first and the state that names it last, so that neither is ever half there."""
+        values = {**(logs or {}), **self.validate(self.model)}
+        for name, value in values.items():
+            self.state["curves"].setdefault(name, []).append(round(float(value), DIGITS))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        old, new = self.state.get("checkpoint"), f"epoch-{epoch + 1:03d}.keras"
+        self.model.save(self.folder / new)
+        self.state["seconds"] += time.perf_counter() - self.began
+        self.state.update(epochs=epoch + 1, checkpoint=new)
+        _write(self.folder / "state.json", self.state)
+        if old and old != new:
+            (self.folder / old).unlink(missing_ok=True)
+        shown = "  ".join(f"{name} {float(value):.4f}" for name, value in values.items())
+        print(f"seed {self.seed}  epoch {epoch + 1}/{self.epochs}  {shown}  {self.state['seconds']:.0f} s", flush=True)
+
+
+def _split(recipe, out, data):
+    """The split that lies in ``<out>/splits``, made from the recipe where it does not lie there yet."""
+    path = out / "splits" / f"{recipe.DATASET.FOLDER}.json"
+    split = _read(path)
+    if split is None:
+        split = recipe.split()
+        _write(path, split)
+    absent = sorted({i for part in split.values() for i in part} - set(recipe.ids(data)))
+    if absent:
+        raise ValueError(f"the data set lacks {absent}, which {path} names: get the whole data set")
+    return split
+
+
+def _merge(path, head, news):
+    """Add ``news`` to the result file, which another process may have changed, and replace the file in one step."""
+    result = _read(path) or {}
+    if result and any(result.get(name) != value for name, value in _plain(head).items() if name != "summary"):
+        raise ValueError(
+            f"{path} holds a run with other settings, data or split: move it away, or choose another --out"
+        )
+    result |= head
+    for name, value in news.items():
+        result[name] = {**result.get(name, {}), **value}
+    finished = [entry["scores"] for entry in result.get("seeds", {}).values()]
+    if finished:
+        columns = {name: [scores[name] for scores in finished] for name in finished[0]}
+        result["mean"] = _rounded({name: statistics.fmean(column) for name, column in columns.items()})
+        result["std"] = _rounded({n: statistics.stdev(c) if len(c) > 1 else None for n, c in columns.items()})
+        result["target_met"] = all(result["mean"][name] <= most for name, most in result["target"].items())
+    if news:
+        _write(path, result)
+    return result
+
+
+def _described(path):
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": _files.sha256(path)}
+
+
+def _rounded(value):
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _plain(value):
+    """As it comes back from a JSON file."""
+    return json.loads(json.dumps(value))
+
+
+def _read(path):
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _write(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    os.replace(temporary, path)
