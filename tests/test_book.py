@@ -1,0 +1,99 @@
+"""The chapters keep the chapter contract, pair by pair. ``pytest --nbval chapters`` executes them."""
+
+import re
+
+import jupytext
+import pytest
+
+from tools import chapters as chapter_tool
+from tools import inputs, pairs, rules
+
+NUMBERED = re.compile(r"\d\d-")
+CHAPTERS = pairs.chapters()
+LARGEST = 1_500_000  # bytes of an executed notebook
+
+# Cells whose output the tests do not compare, by chapter and first line. Only raw measurements (times, for example) and
+# cells with real images belong here: anything else is a promise that nobody checks.
+ESCAPES: dict[str, list[str]] = {}
+
+COLAB = """import sys
+
+if "google.colab" in sys.modules:
+    %pip install --quiet "unetbook @ git+{address}\""""
+
+
+def notebook_of(chapter):
+    path = chapter.with_suffix(".ipynb")
+    assert path.exists(), pairs.advice(chapter)
+    return pairs.read(path)
+
+
+every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+
+
+@every_chapter
+def test_pair_is_in_step(chapter):
+    problem = pairs.advice(chapter)
+    assert not problem, problem
+
+
+@every_chapter
+def test_outputs_were_made_from_the_code_that_stands_here(chapter):
+    notebook = notebook_of(chapter)
+    remembered = {"inputs": inputs.fingerprint(notebook), "text": pairs.digest(pairs.body(notebook))}
+    assert notebook.metadata.get("unetbook") == remembered, f"out of date: make chapters ONLY={chapter.stem}"
+
+
+@every_chapter
+@pytest.mark.parametrize("rule", [rules.outputs, rules.figures, rules.portable, rules.hidden_escapes])
+def test_chapter_keeps(rule, chapter):
+    assert rule(notebook_of(chapter)) == []
+
+
+@every_chapter
+def test_links_lead_somewhere(chapter):
+    assert rules.links(notebook_of(chapter), chapter.parent) == []
+
+
+@pytest.mark.parametrize("chapter", [c for c in CHAPTERS if NUMBERED.match(c.stem)], ids=lambda path: path.stem)
+def test_numbered_chapter_keeps_the_chapter_contract(chapter):
+    assert rules.contract(notebook_of(chapter)) == []
+
+
+@every_chapter
+def test_first_code_cell_installs_the_package_on_colab(chapter):
+    first = rules.code_cells(notebook_of(chapter))[0]
+    assert first.source == COLAB.format(address=chapter_tool.repository()), f"make chapters ONLY={chapter.stem}"
+
+
+@every_chapter
+def test_notebook_is_small(chapter):
+    size = chapter.with_suffix(".ipynb").stat().st_size
+    assert size < LARGEST, f"{chapter.stem}.ipynb has {size} bytes: draw fewer or smaller figures"
+
+
+def test_cells_that_escape_comparison_are_listed():
+    found = {chapter.stem: rules.escapes(notebook_of(chapter)) for chapter in CHAPTERS}
+    assert {name: cells for name, cells in found.items() if cells} == ESCAPES
+
+
+def test_contents_list_every_chapter_once():
+    listed = pairs.toc_files()
+    there = [f"chapters/{chapter.stem}.ipynb" for chapter in CHAPTERS]
+    assert sorted(listed) == sorted(there), "_toc.yml lists each chapter's .ipynb once, and nothing else"
+    assert listed[1:] == sorted(listed[1:]), "chapters come in the order of their numbers"
+
+
+def test_repository_address_stands_in_one_place():
+    address = chapter_tool.repository().removeprefix("https://")
+    files = [pairs.ROOT / name for name in ("README.md", "Makefile", "pyproject.toml", ".ci/run")]
+    files += [file for folder in ("unetbook", "tools", "tests") for file in (pairs.ROOT / folder).rglob("*.py")]
+    assert [str(file) for file in files if address in file.read_text(encoding="utf-8")] == []
+
+
+def test_lab_pairs_the_chapters():
+    """JupyterLab opens either half and saves both: Jupytext's contents manager finds the pair in pyproject.toml."""
+    config = jupytext.config.load_jupytext_config(str(CHAPTERS[0]))
+    notebook = pairs.read(CHAPTERS[0])
+    formats = jupytext.config.notebook_formats(notebook, config, str(CHAPTERS[0]))
+    assert [found["extension"] for found in formats] == [".ipynb", ".md"]

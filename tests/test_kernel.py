@@ -1,0 +1,66 @@
+"""Chapters run the same way everywhere: quick, without real data unless asked, and without noise from C++ code."""
+
+import os
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tools import book, kernel
+
+SHOW_DATA = "import os\nprint(os.environ.get('UNETBOOK_DATA'), os.environ['UNETBOOK_SCALE'])"
+
+
+def run(source, folder):
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    kernel.execute(notebook, folder)
+    return notebook.cells[0]
+
+
+def test_cpp_noise_stays_out_and_python_warnings_stay_in(tmp_path):
+    with kernel.environment():
+        cell = run("import os, sys\nos.write(2, b'noise')\nprint('shown', file=sys.stderr)", tmp_path)
+    assert [(output.get("name"), output.get("text")) for output in cell.outputs][:1] == [("stderr", "shown\n")]
+    assert "noise" not in str(cell.outputs)
+    assert "execution" not in cell.metadata
+
+
+def test_environment_is_put_back(monkeypatch, tmp_path):
+    monkeypatch.setenv("UNETBOOK_DATA", "/real")
+    monkeypatch.delenv("UNETBOOK_SCALE", raising=False)
+    with kernel.environment():
+        assert run(SHOW_DATA, tmp_path).outputs[0].text == "None quick\n"
+    assert os.environ["UNETBOOK_DATA"] == "/real" and "UNETBOOK_SCALE" not in os.environ
+
+
+def write(path, *cells):
+    nbformat.write(new_notebook(cells=list(cells)), path)
+    return path
+
+
+def test_book_executes_only_chapters_with_local_data(tmp_path):
+    tagged = write(tmp_path / "01.ipynb", new_code_cell(SHOW_DATA, metadata={"tags": ["local-data"]}))
+    plain = write(tmp_path / "02.ipynb", new_code_cell(SHOW_DATA))
+    before = plain.read_bytes()
+    book.show_real_data([tagged, plain], str(tmp_path))
+    shown = nbformat.read(tagged, as_version=4).cells[0].outputs[0].text
+    assert shown == f"{tmp_path} quick\n"
+    assert plain.read_bytes() == before
+
+
+def test_an_error_with_real_data_fails_the_build(tmp_path):
+    broken = write(tmp_path / "01.ipynb", new_code_cell("1 / 0", metadata={"tags": ["local-data"]}))
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        book.show_real_data([broken], str(tmp_path))
+
+
+def test_a_data_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="which is not a folder"):
+        book.show_real_data([], str(tmp_path / "nowhere"))
+
+
+def test_contents_with_a_missing_chapter_name_the_command(monkeypatch, tmp_path):
+    monkeypatch.setattr(book.pairs, "toc_files", lambda: ["chapters/98-nothing.ipynb"])
+    with pytest.raises(SystemExit, match="make chapters ONLY=98-nothing"):
+        book.copy_source(tmp_path / "source")

@@ -1,0 +1,57 @@
+"""The whole check, part by part; a part that fails does not keep the next from running.
+
+python -m tools.check test
+python -m tools.check portability .venv-jax/bin/python
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from tools.pairs import ROOT
+
+CHAPTERS = ["pytest", "--nbval", "chapters", "-n", "2", "--dist", "loadfile", "-q"]
+
+
+def test_parts() -> list[tuple[str, list[str], dict[str, str | None]]]:
+    """Return the parts of ``make test``: name, command, changes of the environment (None removes)."""
+    python = [sys.executable, "-m"]
+    return [
+        ("format", [*python, "ruff", "format", "--check", "."], {}),
+        ("lint", [*python, "ruff", "check", "."], {}),
+        ("book, warnings as errors", [*python, "tools.book"], {"UNETBOOK_DATA": None}),
+        ("tests, pairs and pages", [*python, "pytest", "-q"], {}),
+        ("chapters executed again", [*python, *CHAPTERS], {}),
+    ]
+
+
+def portability_parts(jax_python: str) -> list[tuple[str, list[str], dict[str, str | None]]]:
+    """Return the parts of ``make portability``; ``jax_python`` is the interpreter of the environment with JAX."""
+    chapters = [sys.executable, "-m", *CHAPTERS]
+    # The environment with JAX holds no book: only files with backend tests can be imported there.
+    files = [file for file in sorted((ROOT / "tests").glob("test_*.py")) if "mark.backend" in file.read_text("utf-8")]
+    backend = [jax_python, "-m", "pytest", "-q", "-m", "backend", *map(str, files)]
+    return [
+        ("chapters without AVX512", chapters, {"ONEDNN_MAX_CPU_ISA": "AVX2"}),
+        ("chapters without oneDNN", chapters, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+        ("package on JAX", backend, {"KERAS_BACKEND": "jax"}),
+    ]
+
+
+def run(parts: list[tuple[str, list[str], dict[str, str | None]]]) -> int:
+    """Run every part, print what took how long, and return 1 when any failed."""
+    lines, failed = [], False
+    for name, command, variables in parts:
+        print(f"\n=== {name}", flush=True)
+        start = time.perf_counter()
+        changed = {name: value for name, value in {**os.environ, **variables}.items() if value is not None}
+        passed = subprocess.run(command, cwd=ROOT, env=changed).returncode == 0
+        lines.append(f"{'ok    ' if passed else 'FAILED'}  {time.perf_counter() - start:6.0f} s  {name}")
+        failed |= not passed
+    print("\n" + "\n".join(lines))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(run(test_parts() if sys.argv[1] == "test" else portability_parts(sys.argv[2])))

@@ -1,0 +1,175 @@
+"""The chapter contract as functions: each takes a notebook and returns a list of problems, empty when it is kept.
+
+``tests/test_book.py`` applies them to every chapter, ``tests/test_rules.py`` shows that each of them can fail.
+"""
+
+import re
+from pathlib import Path
+
+HEAD = ("What you'll do", "What you'll learn", "What you need", "Minutes")
+FOOT = ("Take-away", "Sources")
+ALT_LENGTH = 30
+COMPARED_OUTPUTS, EXPECTATIONS, EXERCISES = 8, 3, 2
+NBVAL_COMMENT = re.compile(r"^\s*#\s*(NBVAL|PYTEST_VALIDATE)_\w+", re.MULTILINE)
+
+
+def tags(cell) -> set[str]:
+    """Return the tags of a cell."""
+    return set(cell.metadata.get("tags", []))
+
+
+def code_cells(notebook) -> list:
+    """Return the code cells of a notebook."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def first_line(cell) -> str:
+    """Return the line by which a person finds a cell again."""
+    return cell.source.strip().split("\n")[0]
+
+
+def prose(notebook) -> str:
+    """Return the Markdown of a notebook without what stands in code spans and code blocks."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    text = re.sub(r"^(`{3,}|~{3,}).*?^\1`*\s*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    # A role looks like a code span with a name before it, {ref}`here`, and stays to be found.
+    span = r"(\{[\w:+-]+\})?(`+)(?!`).+?(?<!`)\2(?!`)"
+    return re.sub(span, lambda found: found.group() if found[1] else "", text, flags=re.DOTALL)
+
+
+def outputs(notebook) -> list[str]:
+    """Every code cell is stored executed, in order, without errors, noise on stderr or times."""
+    problems = []
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        where = f"cell [{first_line(cell)}]"
+        if cell.execution_count != number:
+            problems.append(f"{where} is stored with execution count {cell.execution_count} and not {number}")
+        if "execution" in cell.metadata:
+            problems.append(f"{where} is stored with timestamps")
+        for output in cell.outputs:
+            if output.output_type == "error" and "raises-exception" not in tags(cell):
+                problems.append(f"{where} is stored with the error {output.ename}")
+            if output.get("name") == "stderr":
+                problems.append(f"{where} is stored with output on stderr: {output.text[:60]!r}")
+    return problems
+
+
+def figures(notebook) -> list[str]:
+    """Every figure has alt text that says more than a name would."""
+    problems = []
+    for cell in code_cells(notebook):
+        images = sum(any(kind.startswith("image/") for kind in output.get("data", {})) for output in cell.outputs)
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        where = f"cell [{first_line(cell)}]"
+        if images and len(alt) <= ALT_LENGTH:
+            problems.append(
+                f"{where} draws a figure; its metadata needs mystnb: image: alt: with over {ALT_LENGTH} letters"
+            )
+        if images > 1:
+            problems.append(f"{where} draws {images} figures that would share one alt text: draw one figure a cell")
+    text = prose(notebook)
+    for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", text):
+        if len(alt) <= ALT_LENGTH:
+            problems.append(f"the image {target} needs an alt text of over {ALT_LENGTH} letters")
+    if re.search(r"<img|:::\{?(image|figure)", text):
+        problems.append(
+            "images are written as ![alt text](file), which reads the same in the book, in Jupyter and in Colab"
+        )
+    return problems
+
+
+def portable(notebook) -> list[str]:
+    """What a page says also reads in JupyterLab and Colab, which know neither roles nor backtick directives."""
+    problems = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and re.search(r"^\s*`{3,}\{", cell.source, flags=re.MULTILINE):
+            problems.append("a directive is written with backticks: use a ::: colon fence")
+    text = prose(notebook)
+    problems += [f"{role} is an inline role: use an ordinary link" for role in re.findall(r"\{[\w:+-]+\}`[^`]*`", text)]
+    problems += [f"{mark} starts a formula: use $ or $$" for mark in re.findall(r"\\\\?[\[(](?=.*?\\\\?[\])])", text)]
+    outside = re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL)
+    problems += [f"{name} stands outside $$" for name in re.findall(r"\\begin\{\w+\*?\}", outside)]
+    if len(re.findall(r"(?<!\\)\$", text)) % 2:
+        problems.append("a formula's $ has no partner: close it, or write \\$ for the currency")
+    return problems
+
+
+def links(notebook, folder: Path) -> list[str]:
+    """Every relative link leads to a file, and links between chapters lead to the page (.ipynb)."""
+    problems = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(notebook)):
+        path = target.split("#")[0]
+        if re.match(r"[a-z]+:", target) or not path:
+            continue
+        if not (folder / path).exists():
+            problems.append(f"the link {target} leads nowhere")
+        elif path.endswith(".md"):
+            problems.append(f"the link {target} leads to no page: link to the .ipynb")
+    return problems
+
+
+def escapes(notebook) -> list[str]:
+    """Return the first lines of the cells whose output the tests do not compare."""
+    loose = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception", "raises-exception"}
+    return [first_line(cell) for cell in code_cells(notebook) if tags(cell) & loose]
+
+
+def hidden_escapes(notebook) -> list[str]:
+    """Escapes are tags, not comments, and cells with real images carry one."""
+    problems = []
+    for cell in code_cells(notebook):
+        if NBVAL_COMMENT.search(cell.source):
+            problems.append(
+                f"cell [{first_line(cell)}] escapes by a comment: use a tag, and list it in tests/test_book.py"
+            )
+        if "local-data" in tags(cell) and "nbval-ignore-output" not in tags(cell):
+            problems.append(f"cell [{first_line(cell)}] has the tag local-data and needs nbval-ignore-output too")
+    return problems
+
+
+def contract(notebook) -> list[str]:
+    """Head, foot, exercises and the number of checked promises of a numbered chapter."""
+    problems = []
+    text = prose(notebook)
+    head = re.findall(r"^[-*] \*\*([^*]+?):?\*\*", text.split("\n## ")[0], flags=re.MULTILINE)
+    if tuple(head) != HEAD:
+        problems.append(f"the head is a list of {', '.join(f'**{name}**' for name in HEAD)}; found: {head}")
+    sections = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    if tuple(sections[-2:]) != FOOT:
+        problems.append(f"the chapter ends with ## Take-away and ## Sources; its last sections are {sections[-2:]}")
+    elif "](http" not in text.split("## Sources")[-1]:
+        problems.append("## Sources links to no paper")
+    compared = [cell for cell in code_cells(notebook) if _has_text(cell) and first_line(cell) not in escapes(notebook)]
+    if len(compared) < COMPARED_OUTPUTS:
+        problems.append(f"{len(compared)} outputs are compared; at least {COMPARED_OUTPUTS} should be")
+    promises = sum(len(re.findall(r"(?<![\w.])expect\(", cell.source)) for cell in code_cells(notebook))
+    if promises < EXPECTATIONS:
+        problems.append(f"{promises} numbers are under contract (expect); at least {EXPECTATIONS} should be")
+    return problems + _exercises(notebook)
+
+
+def _has_text(cell) -> bool:
+    """Whether a cell prints or shows text, which is what the tests compare; they skip pictures."""
+    kinds = [output.get("name") or output.output_type for output in cell.outputs]
+    shown = [output for output in cell.outputs if {"text/markdown", "text/html"} & set(output.get("data", {}))]
+    return "stdout" in kinds or "execute_result" in kinds or bool(shown)
+
+
+def _exercises(notebook) -> list[str]:
+    """Each ``### Exercise N: ...`` ends in the line Solution, and the next cell is the solution, folded."""
+    problems, number = [], 0
+    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        if cell.cell_type != "markdown":
+            continue
+        found = re.findall(r"^### Exercise (\d+): \S", cell.source, flags=re.MULTILINE)
+        if not found:
+            continue
+        number += 1
+        if found != [str(number)]:
+            problems.append(f"exercises are numbered from 1, one a cell: found {found} where {number} is due")
+        folded = following is not None and following.cell_type == "code" and "hide-cell" in tags(following)
+        if cell.source.strip().split("\n")[-1].strip("*") != "Solution" or not folded:
+            problems.append(f"exercise {number} ends with the line Solution, and a code cell tagged hide-cell follows")
+    if number < EXERCISES:
+        problems.append(f"{number} exercises (### Exercise N: ...); at least {EXERCISES} should be there")
+    return problems
