@@ -12,7 +12,7 @@ import numpy as np
 
 
 def provenance() -> dict:
-    """Hardware, backend, versions, commit (and whether files other than results had changed), and the date (UTC)."""
+    """Hardware, backend, versions, commit (and whether the package had changed since), and the date (UTC)."""
     backend = keras.backend.backend()
     return {
         "hardware": {"cpu": _cpu_model(), "cores": _cores(), "devices": keras.distribution.list_devices()},
@@ -51,9 +51,10 @@ def _version(package) -> str:
 
 
 def _commit() -> dict:
-    """The repository's commit; ``None`` where the package was not run from a clone."""
+    """The repository's commit, and whether package or lock differ from it; ``None`` outside a clone."""
     commit = _git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", ".", ":!results")) if commit else None}
+    changed = _git("status", "--porcelain", "--", "unetbook", "requirements.txt") if commit else None
+    return {"commit": commit, "dirty": bool(changed) if commit else None}
 
 
 def _git(*arguments):

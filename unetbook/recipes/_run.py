@@ -11,6 +11,7 @@ import keras
 
 from unetbook import training
 from unetbook.datasets import _files
+from unetbook.recipes._keep import keep_best
 from unetbook.recipes._provenance import provenance
 
 RUNS = Path("runs")  # checkpoints, below the current folder; ignored by git
@@ -54,8 +55,12 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
         entry = _run_seed(recipe, data, split, settings, seed, folder, head)
         result = _merge(path, head, {"seeds": {str(seed): entry}})
         print(f"seed {seed}: merged into {path}", flush=True)
-        if quick:
-            shutil.rmtree(folder)
+    kept = keep_best(recipe, result, data, split, runs, out)
+    if kept:
+        result = _merge(path, head, {"kept": _rounded(kept)})
+        print(f"weights of seed {kept['seed']} kept in {out / 'weights' / kept['file']}", flush=True)
+    if quick:
+        shutil.rmtree(runs / recipe.NAME, ignore_errors=True)
     return result
 
 

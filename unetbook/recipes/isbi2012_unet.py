@@ -36,6 +36,13 @@ SETTINGS = {
 }
 QUICK = {"filters": 2, "tile": 220, "batch": 1, "steps": 3, "epochs": 2}
 TARGET = {"pixel_error": 0.10}
+PASSPORT = {
+    "task": "interior of cells against membrane in serial-section electron microscopy",
+    "classes": ["membrane", "interior"],
+    "input": "one channel, uint8 / 255",
+    "training_data": "ISBI 2012 training slices 0 to 20 (Cardona et al. 2010; Arganda-Carreras et al. 2015)",
+    "license": "MIT for the code; the slices are free for research with citation",
+}
 
 
 def split() -> dict[str, list[int]]:

@@ -1,0 +1,38 @@
+"""The weights kept for readers: the seed that did best on the validation part, in half precision, with its passport."""
+
+from pathlib import Path
+
+import keras
+
+from unetbook import store
+
+LARGEST_BYTES = 8 * 2**20
+
+
+def keep_best(recipe, result, data, split, runs: Path, out: Path) -> dict | None:
+    """Write ``<out>/weights/<recipe>.keras`` and return its entry for the result file; ``None`` without checkpoints.
+
+    The seed is the one with the smallest last validation loss: nothing is chosen on test images. The stored model is
+    loaded again and scored, so that the entry says what half precision costs. X
+    larger than ``LARGEST_BYTES``. Chapter 15.
+    """
+    checkpoints = {}
+    for seed, entry in result.get("seeds", {}).items():
+        found = sorted((runs / recipe.NAME / f"seed-{seed}").glob("epoch-*.keras"))
+        if found:
+            checkpoints[seed] = (entry["curves"]["val_loss"][-1], found[-1])
+    if not checkpoints:
+        return None
+    seed = min(checkpoints, key=lambda seed: checkpoints[seed][0])
+    model = keras.models.load_model(checkpoints[seed][1], compile=False)
+    entry = result["seeds"][seed]
+    facts = {"recipe": recipe.NAME, "seed": int(seed), "commit": entry["commit"], "date": entry["date"]}
+    choices = entry.get("choices", {})
+    path = out / "weights" / f"{recipe.NAME}.keras"
+    store.save(model, path, half=True, **recipe.PASSPORT, **facts, choices=choices, scores=entry["scores"])
+    if path.stat().st_size > LARGEST_BYTES:
+        size = path.stat().st_size
+        path.unlink()
+        raise ValueError(f"{path} would have {size} bytes, more than {LARGEST_BYTES}: keep a narrower network")
+    scores = recipe.evaluate(store.load(path), data, split)["scores"]
+    return {"file": path.name, "seed": int(seed), "bytes": path.stat().st_size, "scores": scores}
