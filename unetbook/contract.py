@@ -10,16 +10,16 @@ def expect(name: str, measured, about, within=0) -> None:
     The printed line holds the promise and not the measurement, so it is the same text on every machine; a chapter's
     test compares it. Units are those of the text. ``within=0`` asks for equality, which also serves strings, booleans
     and tuples. Raises ``AssertionError`` naming the promise and the measured value when it is broken, and
-    ``ValueError`` for a tolerance that is negative or not a number.
+    ``ValueError`` for a tolerance that is negative, infinite or not a number.
     """
-    if not _is_number(within) or math.isnan(within) or within < 0:
-        raise ValueError(f"within must be a number of at least 0, not {within!r}")
+    if not _is_number(within) or not math.isfinite(within) or within < 0:
+        raise ValueError(f"within must be a finite number of at least 0, not {within!r}")
     if within == 0:
         promise, kept = f"{about}, exactly", _plain(measured) == _plain(about)
     else:
         if not _is_number(about) or not _is_number(measured):
             raise ValueError(f"a tolerance needs numbers: {name} is {measured!r}, promised about {about!r}")
-        promise, kept = f"{about:g}, within {within:g}", abs(float(measured) - float(about)) <= within
+        promise, kept = f"{about:.10g}, within {within:g}", abs(float(measured) - float(about)) <= within
     if not kept:
         raise AssertionError(f"{name}: the text promises {promise}, but this run gave {measured!r}")
     print(f"{name}: {promise} ✓")

@@ -6,7 +6,7 @@ pixels needs. ``unetbook.tiling`` plans its tiles with it, for any model made of
 
 from typing import NamedTuple
 
-from keras import layers
+from keras import Model, layers
 
 _WINDOWED = (
     layers.Conv2D,
@@ -73,16 +73,14 @@ def of(model) -> Geometry:
 
 def output_size(model, n: int, nodes=None) -> int | None:
     """Side of the output for an input of side ``n``, or ``None`` where a pooling or a concatenation does not fit."""
-    sizes = {}
-    for op, node in nodes or _nodes(model):
-        incoming = {sizes[id(t)] for t in node.input_tensors} or {n}
-        if len(incoming) > 1:
-            return None
-        side = _forward(op, incoming.pop())
-        if side is None or side < 1:
-            return None
-        sizes.update({id(t): side for t in node.outputs})
-    return sizes[id(model.outputs[0])]
+    nodes = nodes or _nodes(model)
+    side = _follow(model, n, nodes)
+    if side is None and any(isinstance(op, layers.ZeroPadding2D) for op, _ in nodes):
+        # Zero padding often adds a row more than the next stride reaches. That row holds no image where the sizes of
+        # the whole model come out even.
+        side = _follow(model, n, nodes, exact=False)
+        return side if side == n else None
+    return side if side is None or side <= n else None
 
 
 def feature_bytes(model, height: int, width: int) -> int:
@@ -97,7 +95,10 @@ def legal_at_least(model, n: int, nodes=None) -> int:
     for side in range(max(n, 1), max(n, 1) + 4096):
         if output_size(model, side, nodes):
             return side
-    raise ValueError(f"no input of {n} to {n + 4095} pixels fits the model {model.name!r}")
+    raise ValueError(
+        f"no input of {n} to {n + 4095} pixels fits the model {model.name!r}: sizes must agree where maps meet, "
+        "and all outputs must have one size, at the resolution of the input"
+    )
 
 
 def seen(model, start: int, stop: int, nodes=None) -> tuple[int, int]:
@@ -126,6 +127,7 @@ def _nodes(model):
         node = op._inbound_nodes[index]
         if id(node) not in met:
             met.add(id(node))
+            _check(op)
             for earlier in node.input_tensors:
                 visit(earlier)
             order.append((op, node))
@@ -133,6 +135,34 @@ def _nodes(model):
     for tensor in model.outputs:
         visit(tensor)
     return order
+
+
+def _check(op):
+    """Raise ``ValueError`` for a layer that one walk along one axis cannot describe."""
+    if isinstance(op, Model):
+        raise ValueError(
+            f"{op.name!r} is a model inside the model, and its layers are not seen: build it on the outer input "
+            "instead (input_tensor=... in keras.applications)"
+        )
+    for name in ("kernel_size", "pool_size", "strides", "dilation_rate", "size", "cropping", "padding"):
+        pair = getattr(op, name, None)
+        if isinstance(pair, (tuple, list)) and len(set(pair)) > 1:
+            raise ValueError(f"layer {op.name!r} has {name}={pair}: only equal ones for height and width are supported")
+
+
+def _follow(model, n, nodes, exact=True):
+    """Side of the model's outputs for an input of side ``n``, or ``None`` where sizes do not fit or agree."""
+    sizes = {}
+    for op, node in nodes:
+        incoming = {sizes[id(t)] for t in node.input_tensors} or {n}
+        if len(incoming) > 1:
+            return None
+        side = _forward(op, incoming.pop(), exact)
+        if side is None or side < 1:
+            return None
+        sizes.update({id(t): side for t in node.outputs})
+    found = {sizes[id(t)] for t in model.outputs}
+    return found.pop() if len(found) == 1 else None
 
 
 def _scales(nodes):
@@ -183,18 +213,18 @@ def _before(op) -> int:
     return max(_kernel(op) - _side(op.strides), 0) // 2 if op.padding == "same" else 0
 
 
-def _cut(op) -> int:
+def _cut(op) -> tuple[int, int]:
     """Pixels cut from the first and the last side by a cropping layer (negative for zero padding)."""
-    (first, last), _ = op.cropping if isinstance(op, layers.Cropping2D) else op.padding
-    if first != last:
-        raise ValueError(f"layer {op.name!r} crops or pads {first} and {last} pixels: only equal sides are supported")
-    return first if isinstance(op, layers.Cropping2D) else -first
+    if isinstance(op, layers.Cropping2D):
+        return op.cropping[0]
+    first, last = op.padding[0]
+    return -first, -last
 
 
-def _forward(op, n):
-    """Side of the output of one operation, ``None`` where a stride does not divide the side."""
+def _forward(op, n, exact=True):
+    """Side of the output of one operation, ``None`` where a stride does not divide the side (and exact is asked)."""
     if isinstance(op, (layers.Cropping2D, layers.ZeroPadding2D)):
-        return n - 2 * _cut(op)
+        return n - sum(_cut(op))
     if isinstance(op, layers.UpSampling2D):
         return n * _growth(op)
     if _grows(op):
@@ -203,14 +233,14 @@ def _forward(op, n):
         stride = _stride(op)
         if op.padding == "same":
             return n // stride if n % stride == 0 else None
-        return (n - _kernel(op)) // stride + 1 if (n - _kernel(op)) % stride == 0 else None
+        return (n - _kernel(op)) // stride + 1 if not exact or (n - _kernel(op)) % stride == 0 else None
     return n
 
 
 def _backward(op, start, stop):
     """The half-open interval of the operation's input that its outputs [start, stop) need."""
     if isinstance(op, (layers.Cropping2D, layers.ZeroPadding2D)):
-        return start + _cut(op), stop + _cut(op)
+        return start + _cut(op)[0], stop + _cut(op)[0]
     if isinstance(op, layers.UpSampling2D):
         more = 0 if op.interpolation == "nearest" else 1
         return start // _growth(op) - more, (stop - 1) // _growth(op) + 1 + more

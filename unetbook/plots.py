@@ -4,6 +4,9 @@ Figures keep a white ground, so that a dark page shows them as they were drawn. 
 (2008); what matters is also told by position, line style or brightness.
 """
 
+import inspect
+import textwrap
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
@@ -47,10 +50,7 @@ def label_colors(labels):
 
 
 def outlines(image, labels, color=ORANGE, thickness=1):
-    """
-
-    he image (H, W) or (H, W, 1 or 3) in [0, 1] with the outline of each object of ``labels`` drawn on it: (H, W, 3).
-    """
+    """Draw the outline of each object of ``labels`` on an image (H, W) or (H, W, 1 or 3) in [0, 1]; (H, W, 3)."""
     image = np.squeeze(np.asarray(image, np.float32))
     canvas = np.ascontiguousarray(np.dstack([image] * 3) if image.ndim == 2 else image).copy()
     rgb = tuple(int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
@@ -75,7 +75,7 @@ def errors(truth, predicted):
 def curves(series, xlabel, ylabel, title=None, logarithmic=False, width=7.0):
     """Lines over their index or over given x: a dict of name to y or (x, y). Color and line style differ.
 
-    (figure, axis).
+    Returns (figure, axis).
     """
     figure, axis = plt.subplots(figsize=(width, 0.5 * width))
     colors = (BLUE, RED, GREEN, ORANGE, PINK, BLACK)
@@ -85,9 +85,32 @@ def curves(series, xlabel, ylabel, title=None, logarithmic=False, width=7.0):
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title or "")
     if logarithmic:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        low, high = axis.get_ylim()
+        between = (2, 5) if high / low < 100 else ()  # label 0.2 and 0.5 too where there is room for them
+        axis.yaxis.set_minor_formatter(lambda y, _: f"{y:g}" if int(f"{y:e}"[0]) in between else "")
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25)
     if len(series) > 1:
         axis.legend(frameon=False)
     figure.tight_layout()
     return figure, axis
+
+
+def table(header, rows):
+    """Show a table in a notebook: a header of words, rows of words and numbers, which are shown with three decimals."""
+    from IPython.display import Markdown, display
+
+    def line(cells):
+        return "| " + " | ".join(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells) + " |"
+
+    rule = "|---" + "|---:" * (len(header) - 1) + "|"
+    display(Markdown("\n".join([line(header), rule, *map(line, rows)])))
+
+
+def source(*functions):
+    """Show the package's own code of functions or classes, highlighted, in a notebook that is about to use it."""
+    from IPython.display import Markdown, display
+
+    code = "\n\n".join(textwrap.dedent(inspect.getsource(function)).rstrip() for function in functions)
+    display(Markdown(f"```python\n{code}\n```"))

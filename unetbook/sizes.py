@@ -159,7 +159,7 @@ def skip_crop(level: int, depth: int = 4) -> int:
 
 
 def ledger(model) -> list[Row]:
-    """The shape ledger of a live Keras model: one row a layer, in the order in which the layers were built.
+    """The shape ledger of a live Keras model: one row a layer, in the order of ``model.layers``.
 
     Only layers with one spatial output (batch, height, width, channels) appear. Chapter 02 shows that it equals
     ``steps``.

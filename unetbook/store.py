@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -19,12 +20,13 @@ import unetbook
 from unetbook import geometry, nets  # nets registers the layers that a saved model names
 
 _MEMBER = "unetbook.json"
-_WEIGHTS = "model.weights.h5"
+_WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 
 
 def save(model, path, half=False, **metadata) -> Path:
     """Write a model and its metadata into one ``.keras`` file, and return the path.
 
+    The optimizer's state, twice the size of the weights for Adam, is left out: the file is for use, not for resuming.
     half: keep the weights in half precision, which halves the file; they are float32 again when loaded. metadata: what
     JSON can hold, for instance classes=["membrane", "interior"], license="MIT"; the versions, the number of parameters
     and the tile geometry are added. Nothing is left half-written: the file appears when it is complete. Raises
@@ -53,7 +55,11 @@ def save(model, path, half=False, **metadata) -> Path:
         with zipfile.ZipFile(draft) as old, zipfile.ZipFile(final, "w", zipfile.ZIP_DEFLATED) as new:
             for member in old.namelist():
                 content = old.read(member)
-                new.writestr(member, _halved(content) if half and member == _WEIGHTS else content)
+                if member == _WEIGHTS:
+                    content = _weights_alone(content, half)
+                elif member == _CONFIG:
+                    content = json.dumps({**json.loads(content), "compile_config": None})
+                new.writestr(member, content)
             new.writestr(_MEMBER, json.dumps({**facts, **metadata}, indent=1))
         os.replace(final, path)
     return path
@@ -71,7 +77,7 @@ def load(path):
     try:
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(archive.read(_MEMBER))
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error, ValueError):
         raise ValueError(f"{path} is damaged or no .keras file: get it again") from None
     except KeyError:
         raise ValueError(f"{path} holds no {_MEMBER}: it was not written by unetbook.store.save") from None
@@ -80,26 +86,34 @@ def load(path):
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"{path} cannot be loaded ({reason}): get it again from a source you trust") from error
-    model.metadata = metadata
+    object.__setattr__(model, "metadata", metadata)  # not by Keras, which would wrap the dict to track layers in it
     return model
 
 
-def _halved(content: bytes) -> bytes:
-    """An HDF5 file with its float32 arrays stored as float16."""
+def _weights_alone(content: bytes, half: bool) -> bytes:
+    """An HDF5 file without the optimizer's state and, if asked, with its float32 arrays stored as float16."""
     result = io.BytesIO()
     with h5py.File(io.BytesIO(content)) as old, h5py.File(result, "w") as new:
 
         def copy(name, item):
+            if name.split("/")[0] == "optimizer":
+                return
             if isinstance(item, h5py.Group):
                 target = new.require_group(name)
             else:
-                dtype = np.float16 if item.dtype == np.float32 else item.dtype
-                target = new.create_dataset(name, data=item[()].astype(dtype) if item.shape else item[()])
+                target = new.create_dataset(name, data=_halved(item[()]) if half else item[()])
             target.attrs.update(item.attrs)
 
         new.attrs.update(old.attrs)
         old.visititems(copy)
     return result.getvalue()
+
+
+def _halved(values):
+    """A float32 array in half precision, unless a value is too large for it."""
+    if getattr(values, "dtype", None) != np.float32 or np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        return values
+    return values.astype(np.float16)
 
 
 __all__ = ["load", "nets", "save"]

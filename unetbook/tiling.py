@@ -44,8 +44,9 @@ def predict(model, image, tile=None, batch_size=4, out=None, progress=False):
     Returns what the model returns, logits for the networks of this book: float32 (H, W, classes), a dict of arrays for
     a dict of heads. Beyond the image the network sees its mirror image (unpadded networks) or its own padding. For a
     tile of usable output u the number of tiles is ceil(H / s) * ceil(W / s), s the largest multiple of the grid not
-    above u. Raises ``ValueError`` or ``TypeError`` naming the fix. Source: sections 2 and 3, figure 2. Chapter 05.
+    above u. Raises ``ValueError`` or ``TypeError`` naming the fix. Source: section 1 and figure 2. Chapter 05.
     """
+    _check_model(model, batch_size)
     image = _checked(image, model)
     shape = geometry.of(model)
     sides = _tile_sides(model, shape, image, tile)
@@ -53,7 +54,7 @@ def predict(model, image, tile=None, batch_size=4, out=None, progress=False):
     columns = plan(image.shape[1], sides[1], shape, geometry.output_size(model, sides[1]))
     tiles = [(row, column) for row in rows for column in columns]
     if shape.whole_image and len(tiles) > 1:
-        _warn_inexact(model, image, rows, columns, sides, shape.whole_image)
+        _warn_inexact(model, image, rows, columns, sides, shape)
 
     bar = keras.utils.Progbar(len(tiles), unit_name="tile") if progress else None
     for first in range(0, len(tiles), batch_size):
@@ -62,6 +63,8 @@ def predict(model, image, tile=None, batch_size=4, out=None, progress=False):
         if out is None:
             out = {name: np.empty((*image.shape[:2], maps.shape[-1]), np.float32) for name, maps in heads.items()}
             out = out if set(out) != {None} else out[None]
+        if first == 0:
+            _check_out(_as_dict(out), heads, image.shape[:2])
         for name, into in _as_dict(out).items():
             for (row, column), maps in zip(batch, heads[name], strict=True):
                 kept = maps[row.skip :, column.skip :][: row.stop - row.start, : column.stop - column.start]
@@ -77,23 +80,22 @@ def plan(length: int, side: int, shape: geometry.Geometry, output: int) -> list[
     Steps and windows stay on the grid, the last tile too: it reaches further into the mirror image instead of being
     shifted back. Chapter 05.
     """
-    grid, halo = shape.grid, shape.halo
-    if shape.padded and not shape.margin:
-        padded_length = _up(max(length, side if side % grid == 0 else 1), grid)
-        if side >= padded_length:
-            return [Span(0, 0, length, 0)]
+    grid, margin, halo = shape.grid, shape.margin, shape.halo
+    whole = side + _up(length + 2 * margin - side, grid)  # the legal size that takes the whole axis at once
+    if halo and side >= whole:
+        return [Span(-margin, 0, length, 0)]
     step = (output - 2 * halo) // grid * grid
     if step < 1:
-        needed = 2 * (halo + shape.margin) + grid
+        needed = 2 * (halo + margin) + grid
         raise ValueError(
             f"a tile of {side} pixels leaves no usable output: this network needs the next legal size from {needed} up"
         )
     spans = []
     for start in range(0, length, step):
-        window = start - shape.margin - halo
-        if shape.padded and not shape.margin:  # a tile ends at the image's edge or a halo away from what it keeps
-            window = min(max(window, 0), padded_length - side)
-        spans.append(Span(window, start, min(start + step, length), start - window - shape.margin))
+        window = start - margin - halo
+        if halo:  # a tile ends where the whole (mirrored) image would, or a halo away from what it keeps
+            window = min(max(window, -margin), whole - margin - side)
+        spans.append(Span(window, start, min(start + step, length), start - window - margin))
     return spans
 
 
@@ -132,7 +134,8 @@ def _run(model, image, tiles, sides):
 def _tile_sides(model, shape, image, tile):
     """Height and width of the tile: as asked, or sensible; never larger than the image needs."""
     fixed = model.input_shape[1:3]
-    wish = WISH if tile is None else tile
+    # Deep networks lose much on each side: a tile keeps at least half of its side.
+    wish = max(WISH, 4 * (shape.margin + shape.halo) + shape.grid) if tile is None else tile
     if tile is not None:
         _check_tile(model, tile, fixed)
     if tile is None and shape.whole_image and geometry.feature_bytes(model, *image.shape[:2]) <= WHOLE_IMAGE_BYTES:
@@ -147,10 +150,8 @@ def _tile_sides(model, shape, image, tile):
 
 def _needed(model, length, shape):
     """The smallest legal side with which one tile covers an axis."""
-    if shape.padded and not shape.margin:
-        return geometry.legal_at_least(model, length)
-    covered = _up(length, shape.grid) + 2 * (shape.margin + shape.halo)
-    return geometry.legal_at_least(model, covered)
+    covered = length if shape.halo else _up(length, shape.grid)
+    return geometry.legal_at_least(model, covered + 2 * shape.margin)
 
 
 def _check_tile(model, tile, fixed):
@@ -162,6 +163,26 @@ def _check_tile(model, tile, fixed):
     below = next((n for n in range(tile, 0, -1) if geometry.output_size(model, n)), None)
     choice = f"{below} or {above}" if below else f"{above} (the smallest)"
     raise ValueError(f"a tile of {tile} pixels does not fit this network: use {choice}")
+
+
+def _check_model(model, batch_size):
+    if not getattr(model, "outputs", None) or len(model.inputs) != 1:
+        raise ValueError("the model must be a Keras functional model with one image input")
+    shapes = [tensor.shape for tensor in model.outputs]
+    if any(len(shape) != 4 for shape in shapes):
+        raise ValueError(f"the model must return maps (N, H, W, classes), not outputs of shape {shapes}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+
+
+def _check_out(out, heads, size):
+    """Arrays to fill must be what would have been returned: NumPy would repeat or truncate values silently."""
+    wanted = {name: (*size, maps.shape[-1]) for name, maps in heads.items()}
+    if set(out) != set(wanted):
+        raise ValueError(f"out must hold one array a head of the model: {wanted}")
+    for name, into in out.items():
+        if into.shape != wanted[name] or not np.issubdtype(into.dtype, np.floating):
+            raise ValueError(f"out must be a float array of shape {wanted[name]}, not {into.dtype} of {into.shape}")
 
 
 def _checked(image, model):
@@ -180,8 +201,9 @@ def _checked(image, model):
         raise TypeError(
             f"the image is {image.dtype}: scale it to floats as in training, for uint8 image.astype('float32') / 255"
         )
-    for first in range(0, image.shape[0], 1024):  # in strips, so that a memory map stays on disk
-        bad = np.argwhere(~np.isfinite(image[first : first + 1024]))
+    strip = max(1, 2**20 // (image.shape[1] * channels))
+    for first in range(0, image.shape[0], strip):  # in strips, so that a memory map stays on disk
+        bad = np.argwhere(~np.isfinite(image[first : first + strip]))
         if len(bad):
             row, column, channel = bad[0] + (first, 0, 0)
             raise ValueError(
@@ -191,30 +213,37 @@ def _checked(image, model):
     return image
 
 
-def _warn_inexact(model, image, rows, columns, sides, layer):
+def _warn_inexact(model, image, rows, columns, sides, shape):
     """Say by how much two neighboring tiles disagree on the pixels around their seam."""
     axis = 0 if len(rows) > 1 else 1
     neighbors = zip((rows, columns)[axis], (rows, columns)[axis][1:], strict=False)
-    spans = next(pair for pair in neighbors if pair[0].window != pair[1].window)
+    one, two = next(pair for pair in neighbors if pair[0].window != pair[1].window)
+    # Eight pixels in the first tile's output that both predict; the second moves back where unpadded tiles only touch.
+    output = geometry.output_size(model, sides[axis])
+    seam = max(min(one.skip + one.stop - one.start, output - 8), 0)
+    shift = min(two.window - one.window, seam // shape.grid * shape.grid)
+    spans = one, one._replace(window=one.window + shift)
     pair = [(span, columns[0]) if axis == 0 else (rows[0], span) for span in spans]
     difference, spread = 0.0, 0.0
     for maps in _as_dict(_run(model, image, pair, sides)).values():
         maps = np.moveaxis(maps, axis + 1, 1)
-        shift = spans[1].window - spans[0].window
-        seam = spans[0].skip + spans[0].stop - spans[0].start  # in the first tile's output
-        first = maps[0, seam : min(seam + 8, maps.shape[1])]
+        first = maps[0, seam : seam + 8]
         second = maps[1, seam - shift :][: len(first)]
         difference = max(difference, float(np.abs(first - second).max(initial=0)))
         spread = max(spread, float(maps.std()))
     warnings.warn(
-        f"layer {layer!r} looks at its whole input, so tiles cannot be exact: where the first two meet, their outputs "
-        f"differ by up to {difference:.3g} ({difference / max(spread, 1e-12):.2g} standard deviations). "
+        f"layer {shape.whole_image!r} looks at its whole input, so tiles cannot be exact: where the first two meet, "
+        f"their outputs differ by up to {difference:.3g} ({difference / max(spread, 1e-12):.2g} standard deviations). "
         "Predict the whole image (a larger tile), or train with batch normalization or none.",
         stacklevel=3,
     )
 
 
 def _as_dict(outputs):
+    if isinstance(outputs, (list, tuple)):
+        if len(outputs) > 1:
+            raise ValueError("the model returns a list: give its heads names, keras.Model(images, {'name': head, ...})")
+        outputs = outputs[0]
     return outputs if isinstance(outputs, dict) else {None: np.asarray(outputs)}
 
 

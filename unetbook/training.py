@@ -58,6 +58,8 @@ class Tiles(keras.utils.PyDataset):
     def __init__(self, images, labels, tile, output, batch_size, steps, seed, augment=None, weights=None):
         super().__init__()
         self.images, self.labels, self.weights = _checked(images, labels, weights)
+        if output > tile or (tile - output) % 2:
+            raise ValueError(f"an output of {output} pixels is not centered in a tile of {tile}: see unetbook.sizes")
         self.tile, self.output, self.batch_size, self.steps = tile, output, batch_size, steps
         self.seed, self.augment, self.epoch = seed, augment, 0
 
@@ -158,6 +160,7 @@ def center_crop(maps, height: int, width: int):
 def _checked(images, labels, weights):
     """The arrays, or an error that names what does not fit and the fix."""
     images, labels = np.asarray(images), np.asarray(labels)
+    weights = None if weights is None else np.asarray(weights)
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"images must be a non-empty array (N, H, W, C), not of shape {images.shape}")
     if not np.issubdtype(images.dtype, np.floating):
@@ -177,8 +180,14 @@ def _checked(images, labels, weights):
 
 def _cross_entropy(model):
     if model.output_shape[-1] == 1:
-        return keras.losses.BinaryCrossentropy(from_logits=True)
+        return _binary_cross_entropy
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@keras.saving.register_keras_serializable("unetbook")
+def _binary_cross_entropy(labels, logits):
+    # Keras' own BinaryCrossentropy takes the mean over the last axis, here the width, before pixel weights count.
+    return keras.ops.binary_crossentropy(labels, logits, from_logits=True)
 
 
 def _compiles_well():

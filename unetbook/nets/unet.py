@@ -43,8 +43,7 @@ def unet(
     if len(sides) != 2 or not channels:
         raise ValueError(f"input_shape must be (height, width, channels), not {tuple(input_shape)!r}")
     for side in sides:
-        if side is not None:
-            sizes.check_input_size(side, depth, padding)
+        sizes.check_input_size(sizes.smallest_input(depth, padding) if side is None else side, depth, padding)
 
     images = keras.Input(input_shape, name="images")
     maps = LegalSize(depth, padding, name="legal_size")(images)

@@ -13,8 +13,8 @@ def keep_best(recipe, result, data, split, runs: Path, out: Path) -> dict | None
     """Write ``<out>/weights/<recipe>.keras`` and return its entry for the result file; ``None`` without checkpoints.
 
     The seed is the one with the smallest last validation loss: nothing is chosen on test images. The stored model is
-    loaded again and scored, so that the entry says what half precision costs. X
-    larger than ``LARGEST_BYTES``. Chapter 15.
+    loaded again and scored, so that the entry says what half precision costs. Raises
+    ``ValueError`` for a file larger than ``LARGEST_BYTES``. Chapter 15.
     """
     checkpoints = {}
     for seed, entry in result.get("seeds", {}).items():

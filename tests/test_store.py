@@ -1,0 +1,163 @@
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import unetbook
+from unetbook import geometry, store, tiling, training
+from unetbook.nets import unet
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model with an optimizer's state and statistics of batch normalization, and an image to predict."""
+    model = unet((None, None, 1), 2, filters=16, depth=2, normalization="batch", upsampling="bilinear")
+    rng = np.random.default_rng(0)
+    images = rng.random((2, 64, 64, 1), np.float32)
+    training.fit(model, (images, rng.integers(0, 2, (2, 64, 64))), epochs=1)
+    return model, images[0]
+
+
+METADATA = {
+    "classes": ["membrane", "interior"],
+    "license": "MIT",
+    "scores": {"dice": 0.9, "per slice": [0.8, 1.0], "none": None},
+    "threshold": 0.5,
+}
+
+
+@pytest.mark.backend
+def test_a_stored_model_predicts_the_same_and_brings_its_metadata(tmp_path, trained):
+    model, image = trained
+    path = store.save(model, tmp_path / "new" / "folder" / "unet.keras", **METADATA)
+    assert path == tmp_path / "new" / "folder" / "unet.keras" and list(path.parent.iterdir()) == [path]
+    loaded = store.load(str(path))
+    np.testing.assert_array_equal(tiling.predict(loaded, image), tiling.predict(model, image))
+    facts = {
+        "unetbook": unetbook.__version__,
+        "keras": keras.__version__,
+        "parameters": model.count_params(),
+        "geometry": geometry.of(model)._asdict(),
+    }
+    assert loaded.metadata == {**facts, **METADATA}
+    assert type(loaded.metadata) is dict and type(loaded.metadata["scores"]) is dict
+    assert type(loaded.metadata["classes"]) is list
+    assert geometry.Geometry(**loaded.metadata["geometry"]) == geometry.of(loaded)
+
+
+@pytest.mark.backend
+def test_half_precision_halves_the_file_and_hardly_changes_the_result(tmp_path, trained):
+    model, image = trained
+    full = store.save(model, tmp_path / "full.keras")
+    half = store.save(model, tmp_path / "half.keras", half=True)
+    weights = 4 * model.count_params()
+    assert full.stat().st_size < 1.2 * weights  # the optimizer would treble it
+    assert half.stat().st_size < 0.6 * full.stat().st_size
+    loaded = store.load(half)
+    assert {str(variable.dtype) for variable in loaded.weights} == {"float32"}
+    expected = tiling.predict(model, image)
+    difference = np.abs(tiling.predict(loaded, image) - expected).max() / np.abs(expected).max()
+    assert 0 < difference < 5e-3
+
+
+def test_a_value_too_large_for_half_precision_stays_as_it_is(tmp_path):
+    model = unet((None, None, 1), 2, filters=2, depth=1, normalization="batch")
+    layer = model.get_layer("down0_norm_a")
+    values = layer.get_weights()
+    values[3] = np.full_like(values[3], 1e6)
+    layer.set_weights(values)
+    loaded = store.load(store.save(model, tmp_path / "unet.keras", half=True))
+    np.testing.assert_array_equal(loaded.get_layer("down0_norm_a").get_weights()[3], values[3])
+
+
+def test_keras_alone_reads_the_file_too(tmp_path, trained):
+    model, image = trained
+    path = store.save(model, tmp_path / "unet.keras")
+    loaded = keras.saving.load_model(path)
+    assert model.compiled and not loaded.compiled  # nothing asks for the optimizer that is left out
+    np.testing.assert_array_equal(tiling.predict(loaded, image), tiling.predict(model, image))
+
+
+def test_a_stored_model_can_be_stored_again(tmp_path, trained):
+    model, image = trained
+    once = store.load(store.save(model, tmp_path / "once.keras", license="MIT"))
+    again = store.load(store.save(once, tmp_path / "again.keras", **once.metadata))
+    assert again.metadata == once.metadata
+    np.testing.assert_array_equal(tiling.predict(again, image), tiling.predict(model, image))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """The bytes of a good file."""
+    model = unet((None, None, 1), 1, filters=1, depth=1)
+    return store.save(model, tmp_path_factory.mktemp("stored") / "unet.keras").read_bytes()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model file at .*nowhere.keras: see `python -m unetbook list`"):
+        store.load(tmp_path / "nowhere.keras")
+
+
+def test_a_damaged_file_is_named(tmp_path, stored):
+    path = tmp_path / "unet.keras"
+    inside = stored.index(b"PK\x03\x04", 10) + 300
+    metadata = stored.rindex(b"unetbook.json", 0, stored.rindex(b"unetbook.json")) + 20
+    damaged = [b"", b"no archive", stored[: len(stored) // 2], stored[:-1]]
+    damaged += [
+        stored[:at] + bytes(b ^ 0xFF for b in stored[at : at + 9]) + stored[at + 9 :] for at in (inside, metadata)
+    ]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"unet\.keras (is damaged|cannot be loaded).*get it again"):
+            store.load(path)
+    path.write_bytes(stored)
+    assert store.load(path).count_params() > 0
+
+
+def test_a_file_without_metadata_is_named(tmp_path):
+    path = tmp_path / "plain.keras"
+    keras.saving.save_model(unet((None, None, 1), 1, filters=1, depth=1), path)
+    with pytest.raises(ValueError, match=r"plain\.keras holds no unetbook\.json"):
+        store.load(path)
+
+
+def test_code_in_a_model_file_is_not_run(tmp_path):
+    images = keras.Input((None, None, 1))
+    model = keras.Model(images, keras.layers.Lambda(lambda maps: maps * 2)(images))
+    path = store.save(model, tmp_path / "code.keras")
+    with pytest.raises(ValueError, match=r"code\.keras cannot be loaded .* get it again from a source you trust"):
+        store.load(path)
+
+
+def test_what_cannot_be_stored_is_named_and_leaves_no_file(tmp_path):
+    model = unet((None, None, 1), 1, filters=1, depth=1)
+    with pytest.raises(ValueError, match=r"a model file ends in \.keras: use .*unet\.keras instead of .*unet\.h5"):
+        store.save(model, tmp_path / "unet.h5")
+    with pytest.raises(ValueError, match=r"metadata 'mean' cannot be stored: .*float32.*use numbers"):
+        store.save(model, tmp_path / "unet.keras", license="MIT", mean=np.float32(1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_half_written(tmp_path, monkeypatch, stored):
+    path = tmp_path / "unet.keras"
+    path.write_bytes(stored)
+
+    def full_disk(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    model = unet((None, None, 1), 1, filters=2, depth=1)
+    for module, name in ((zipfile.ZipFile, "writestr"), (keras.saving, "save_model")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, full_disk)
+            with pytest.raises(OSError, match="No space left"):
+                store.save(model, path)
+        assert [file.name for file in tmp_path.iterdir()] == ["unet.keras"]
+        assert path.read_bytes() == stored
+
+
+def test_the_metadata_is_plain_json_in_the_archive(tmp_path):
+    path = store.save(unet((None, None, 1), 1, filters=1, depth=1), tmp_path / "unet.keras", license="MIT")
+    with zipfile.ZipFile(path) as archive:
+        assert json.loads(archive.read("unetbook.json"))["license"] == "MIT"

@@ -1,0 +1,272 @@
+import keras
+import numpy as np
+import pytest
+
+from unetbook import training
+from unetbook.nets import unet
+
+
+def pictures(count=3, height=31, width=37, channels=1, seed=0):
+    """Images whose labels can be read off them, so that a shift between the two is seen."""
+    images = np.random.default_rng(seed).random((count, height, width, channels), np.float32)
+    return images, (images[..., 0] > 0.5).astype(np.int32)
+
+
+def tiles(images, labels, **options):
+    settings = {"tile": 24, "output": 8, "batch_size": 4, "steps": 3, "seed": 5, **options}
+    return training.Tiles(images, labels, **settings)
+
+
+def small_unet(classes=2, **options):
+    return unet((None, None, 1), classes, filters=2, depth=1, **options)
+
+
+def weights_of(model):
+    return np.concatenate([values.ravel() for values in model.get_weights()])
+
+
+def test_a_batch_depends_on_seed_epoch_and_step_alone():
+    data, again, other = (tiles(*pictures(), seed=seed) for seed in (5, 5, 6))
+    assert len(data) == 3
+    batches = {}
+    for epoch in (0, 1):
+        data.epoch = epoch
+        for index in (2, 0, 1):  # in any order
+            batches[epoch, index] = data[index]
+    again.epoch = 1
+    for ours, theirs in zip(batches[1, 1], again[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    images = [batch[0].tobytes() for batch in batches.values()] + [other[0][0].tobytes()]
+    assert len(set(images)) == 7
+
+
+@pytest.mark.parametrize(("height", "width"), [(31, 37), (8, 8), (5, 50), (1, 1)])
+def test_labels_lie_on_the_center_of_their_tile(height, width):
+    images, labels = tiles(*pictures(3, height, width), batch_size=16)[0]
+    assert images.shape == (16, 24, 24, 1) and images.dtype == np.float32
+    assert labels.shape == (16, 8, 8) and labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, images[:, 8:16, 8:16, 0] > 0.5)
+
+
+def test_every_output_position_inside_the_image_is_drawn_and_none_outside():
+    labels = np.arange(10 * 11).reshape(1, 10, 11)
+    data = tiles(np.zeros((1, 10, 11, 1), np.float32), labels, batch_size=400)
+    corners = {int(label[0, 0]) for label in data[0][1]}
+    assert corners == {int(label) for label in labels[0, :3, :4].ravel()}
+    everywhere = tiles(np.zeros((3, 10, 11, 1), np.float32), np.arange(3)[:, None, None] + np.zeros((3, 10, 11), int))
+    assert set(np.unique(everywhere[0][1])) <= {0, 1, 2} and len(np.unique(everywhere[1][1])) > 1
+
+
+def test_beyond_the_image_stands_its_mirror():
+    images, labels = pictures(1, 8, 8)
+    drawn, _ = tiles(images, labels)[0]
+    expected = np.pad(images[0], [(8, 8), (8, 8), (0, 0)], mode="reflect")
+    np.testing.assert_array_equal(drawn, np.broadcast_to(expected, drawn.shape))
+
+
+def test_augment_turns_image_labels_and_weights_together():
+    images, labels = pictures()
+    given = []
+
+    def augment(image, labels, rng, weights=None):
+        given.append((image.shape, labels.shape, weights is not None))
+        turns = int(rng.integers(1, 4))
+        rest = () if weights is None else (np.rot90(weights, turns),)
+        return (np.rot90(image, turns), np.rot90(labels, turns), *rest)
+
+    first = tiles(images, labels, augment=augment, batch_size=8)[0]
+    np.testing.assert_array_equal(first[1], first[0][:, 8:16, 8:16, 0] > 0.5)
+    assert given == [((24, 24, 1), (24, 24), False)] * 8
+    weighted = tiles(images, labels, augment=augment, batch_size=8, weights=images[..., 0] * 2)[0]
+    np.testing.assert_array_equal(weighted[2], weighted[0][:, 8:16, 8:16, 0] * 2)
+    assert given[-1] == ((24, 24, 1), (24, 24), True)
+    np.testing.assert_array_equal(first[0], weighted[0])  # the generator is seeded by the batch
+    assert np.any(first[0] != tiles(images, labels, batch_size=8)[0][0])
+
+
+@pytest.mark.backend
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
+    data = tiles(*pictures())
+
+    def begin():
+        training.set_seed(3)
+        return small_unet()
+
+    sgd = {"optimizer": keras.optimizers.SGD(0.05, momentum=0.9)}
+    whole = begin()
+    history = training.fit(whole, data, epochs=4, **sgd)
+    half = begin()
+    sgd = {"optimizer": keras.optimizers.SGD(0.05, momentum=0.9)}
+    first = training.fit(half, data, epochs=2, **sgd)
+    keras.saving.save_model(half, tmp_path / "half.keras")
+    resumed = keras.saving.load_model(tmp_path / "half.keras")
+    second = training.fit(resumed, tiles(*pictures()), epochs=4, initial_epoch=2)
+    assert len(first["loss"]) == len(second["loss"]) == 2
+    np.testing.assert_allclose(first["loss"] + second["loss"], history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(weights_of(resumed), weights_of(whole), atol=1e-5)
+    wrong = keras.saving.load_model(tmp_path / "half.keras")
+    training.fit(wrong, tiles(*pictures()), epochs=2)  # the batches of epochs 0 and 1 once more
+    assert np.abs(weights_of(wrong) - weights_of(whole)).max() > 1e-3
+
+
+@pytest.mark.backend
+def test_a_seed_repeats_a_training():
+    def train(seed):
+        training.set_seed(seed)
+        model = small_unet()
+        training.fit(model, pictures(2, 20, 20), epochs=1)
+        return weights_of(model)
+
+    first = train(1)
+    np.testing.assert_array_equal(first, train(1))
+    assert np.any(first != train(2))
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("classes", [1, 2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_is_the_cross_entropy_of_the_central_pixels(classes, weighted):
+    images, labels = pictures(3, 20, 24)
+    weights = np.random.default_rng(1).random(labels.shape, np.float32)
+    model = small_unet(classes)
+    logits = model.predict_on_batch(images)
+    logits = np.concatenate([np.zeros_like(logits), logits], axis=-1) if classes == 1 else logits
+    wanted = np.take_along_axis(logits, labels[:, 8:12, 8:16, None], axis=-1)[..., 0]
+    expected = np.log(np.exp(logits).sum(axis=-1)) - wanted
+    expected = expected * weights[:, 8:12, 8:16] if weighted else expected
+    data = (images, labels, weights) if weighted else (images, labels)
+    history = training.fit(model, data, batch_size=3, optimizer=keras.optimizers.SGD(0.0), validation=data)
+    assert history["loss"] == pytest.approx([expected.mean()], rel=1e-4)
+    assert history["val_loss"] == pytest.approx([expected.mean()], rel=1e-4)
+    assert type(history["loss"]) is list and type(history["loss"][0]) is float
+
+
+@pytest.mark.backend
+def test_training_lowers_the_loss():
+    training.set_seed(4)
+    model = unet((None, None, 1), 1, filters=8, depth=1, activation="elu")
+    history = training.fit(model, tiles(*pictures(), steps=15), epochs=4, optimizer=keras.optimizers.Adam(0.02))
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+
+
+def test_validation_on_tiles_and_metrics():
+    images, labels = pictures()
+    metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    history = training.fit(
+        small_unet(),
+        tiles(images, labels),
+        epochs=2,
+        validation=tiles(images, labels, seed=9),
+        metrics=[metric],
+        optimizer=keras.optimizers.SGD(0.0),
+    )
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert history["val_loss"][0] == history["val_loss"][1]  # the same tiles each time
+    assert history["loss"][0] != history["loss"][1]
+
+
+def test_a_compiled_model_keeps_its_optimizer_and_callbacks_are_called():
+    model, epochs = small_unet(), []
+    optimizer = keras.optimizers.SGD(0.0)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = weights_of(model)
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+    training.fit(model, pictures(2, 20, 20), epochs=5, initial_epoch=3, callbacks=[note])
+    assert model.optimizer is optimizer and epochs == [3, 4]
+    np.testing.assert_array_equal(weights_of(model), before)
+
+
+def test_fit_prints_nothing_unless_asked(capsys):
+    training.fit(small_unet(), pictures(1, 20, 20))
+    assert capsys.readouterr().out == ""
+    training.fit(small_unet(), pictures(1, 20, 20), verbose=2)
+    assert "loss" in capsys.readouterr().out
+
+
+def test_center_crop():
+    maps = np.arange(2 * 6 * 7).reshape(2, 6, 7)
+    np.testing.assert_array_equal(training.center_crop(maps, 2, 3), maps[:, 2:4, 2:5])
+    np.testing.assert_array_equal(training.center_crop(maps, 6, 7), maps)
+
+
+def bad_image(value):
+    images, labels = pictures()
+    images[1, 2, 3] = value
+    return images, labels
+
+
+BAD = {
+    "NaN": (lambda: bad_image(np.nan), ValueError, "image 1 holds NaN or infinity: repair or drop it"),
+    "infinity": (lambda: bad_image(np.inf), ValueError, "image 1 holds NaN or infinity"),
+    "integer images": (
+        lambda: (np.zeros((1, 20, 20, 1), np.uint8), np.zeros((1, 20, 20), int)),
+        TypeError,
+        r"images are uint8: .*images.astype\('float32'\) / 255",
+    ),
+    "float labels": (
+        lambda: (pictures()[0], pictures()[1].astype(float)),
+        TypeError,
+        r"labels are float64: .*\(mask > 0.5\).astype\(int\)",
+    ),
+    "empty": (
+        lambda: (np.zeros((0, 20, 20, 1), np.float32), np.zeros((0, 20, 20), int)),
+        ValueError,
+        r"non-empty array \(N, H, W, C\), not of shape \(0, 20, 20, 1\)",
+    ),
+    "no channels": (lambda: (pictures()[0][..., 0], pictures()[1]), ValueError, r"not of shape \(3, 31, 37\)"),
+    "labels of another size": (
+        lambda: (pictures()[0], pictures()[1][:, 1:]),
+        ValueError,
+        r"labels of shape \(3, 30, 37\) do not match images of shape \(3, 31, 37, 1\)",
+    ),
+    "weights of another size": (
+        lambda: (*pictures(), np.ones((3, 31, 36))),
+        ValueError,
+        r"weights of shape \(3, 31, 36\) do not match",
+    ),
+}
+
+
+@pytest.mark.parametrize(("build", "kind", "message"), BAD.values(), ids=BAD)
+def test_bad_data_is_refused_with_the_fix(build, kind, message):
+    data = build()
+    with pytest.raises(kind, match=message):
+        training.fit(small_unet(), data)
+    with pytest.raises(kind, match=message):
+        tiles(*data[:2], weights=data[2] if len(data) == 3 else None)
+
+
+def test_images_that_do_not_fit_the_network_and_tiles_off_center():
+    with pytest.raises(ValueError, match=r"images of \(31, 37\) do not fit 'unet': see unetbook.sizes.legal_sizes"):
+        training.fit(small_unet(), pictures())
+    for tile, output in ((24, 9), (24, 26)):
+        with pytest.raises(ValueError, match=f"an output of {output} pixels is not centered in a tile of {tile}"):
+            tiles(*pictures(), tile=tile, output=output)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_split_keeps_groups_whole_and_order(seed):
+    ids = [f"slice{number:02d}" for number in range(40)]
+    groups = [number // 3 % 9 for number in range(40)]
+    parts = training.split(ids, (0.6, 0.2, 0.2), seed, groups)
+    assert sorted(name for part in parts for name in part) == ids
+    homes = [{groups[ids.index(name)] for name in part} for part in parts]
+    assert sum(len(home) for home in homes) == len(set().union(*homes)) == 9
+    assert all(part == sorted(part) for part in parts)
+    assert all(abs(len(part) - 40 * share) <= 5 for part, share in zip(parts, (0.6, 0.2, 0.2), strict=True))
+
+
+def test_split_without_groups_is_exact_and_seeded():
+    parts = training.split(range(50), (0.6, 0.2, 0.2), seed=1)
+    assert [len(part) for part in parts] == [30, 10, 10]
+    assert parts == training.split(range(50), (0.6, 0.2, 0.2), seed=1) != training.split(range(50), (0.6, 0.2, 0.2), 2)
+
+
+def test_split_refuses_what_cannot_work():
+    for fractions in ((0.6, 0.3), (1.2, -0.2), ()):
+        with pytest.raises(ValueError, match="fractions must be positive and sum to 1"):
+            training.split("abc", fractions, seed=0)
+    with pytest.raises(ValueError, match="3 ids but 2 groups"):
+        training.split("abc", (0.5, 0.5), seed=0, groups=[1, 2])
+    with pytest.raises(ValueError, match="1 groups are too few for 2 parts"):
+        training.split("abc", (0.5, 0.5), seed=0, groups=[1, 1, 1])
