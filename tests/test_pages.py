@@ -154,6 +154,8 @@ async () => {
   const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const node = texts.currentNode;
+    if (/\|\s*:?---/.test(node.data) && !node.parentElement.closest('pre, code, script, style'))
+      problems.push('a table left as text: ' + node.data.trim().slice(0, 60));
     if (/\$[^$]+\$|\$\$|\\\(|\\\[/.test(node.data) && !node.parentElement.closest('pre, code, script, style'))
       problems.push('a formula left as text: ' + node.data.trim().slice(0, 60));
   }
