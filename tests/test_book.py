@@ -1,12 +1,13 @@
 """The chapters keep the chapter contract, pair by pair. ``pytest --nbval chapters`` executes them."""
 
+import json
 import re
 
 import jupytext
 import pytest
 
 from tools import chapters as chapter_tool
-from tools import inputs, pairs, rules
+from tools import inputs, pairs, rules, spread
 
 NUMBERED = re.compile(r"\d\d-")
 CHAPTERS = pairs.chapters()
@@ -61,6 +62,14 @@ def test_links_lead_somewhere(chapter):
 @pytest.mark.parametrize("chapter", [c for c in CHAPTERS if NUMBERED.match(c.stem)], ids=lambda path: path.stem)
 def test_numbered_chapter_keeps_the_chapter_contract(chapter):
     assert rules.contract(notebook_of(chapter)) == []
+
+
+@pytest.mark.parametrize("chapter", [c for c in CHAPTERS if NUMBERED.match(c.stem)], ids=lambda path: path.stem)
+def test_tolerances_fit_the_measured_spread(chapter):
+    file, command = spread.FOLDER / f"{chapter.stem}.json", f"python -m tools.spread --only {chapter.stem}"
+    assert file.exists(), f"measure the spread of the promises: {command}"
+    measured = json.loads(file.read_text(encoding="utf-8"))["promises"]
+    assert rules.tolerances(notebook_of(chapter), measured) == [], f"after a change of what is computed: {command}"
 
 
 @every_chapter

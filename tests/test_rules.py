@@ -112,3 +112,20 @@ def test_escapes_are_found_by_their_tags():
     notebook = good_chapter()
     rules.code_cells(notebook)[2].metadata.tags = ["nbval-skip"]
     assert rules.escapes(notebook) == ["expect('number 2', 2, 2)"]
+
+
+def test_tolerances_are_held_against_the_spread():
+    notebook = good_chapter()
+    cell = rules.code_cells(notebook)[0]
+    cell.outputs = [new_output("stream", name="stdout", text="one: 0.5, within 0.03 ✓\ntwo: 3, exactly ✓\n")]
+    assert rules.promises(notebook) == [("one", 0.5, 0.03)]
+
+    def problems(*values, name="one"):
+        return rules.tolerances(notebook, [{"name": name, "values": dict(enumerate(values))}])
+
+    assert problems(0.49, 0.51) == []
+    assert "is wide" in problems(0.499, 0.501)[0]
+    assert "measured from 0.49 to 0.54" in problems(0.49, 0.54)[0]
+    assert "not those whose spread" in problems(0.49, 0.51, name="another")[0]
+    cell.outputs[0].text = "one: 0.5, within 0.01 ✓\n"
+    assert problems(0.5, 0.5) == []  # rounding

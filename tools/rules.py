@@ -10,6 +10,8 @@ HEAD = ("What you'll do", "What you'll learn", "What you need", "Minutes")
 FOOT = ("Take-away", "Sources")
 ALT_LENGTH = 30
 COMPARED_OUTPUTS, EXPECTATIONS, EXERCISES = 8, 3, 2
+PROMISE = re.compile(r"^(.*): (\S+), within (\S+) ✓$", re.MULTILINE)
+ROUNDING = 0.02, 1e-4  # a tolerance of this share of the promise, or of this size, is rounding and needs no spread
 NBVAL_COMMENT = re.compile(r"^\s*#\s*(NBVAL|PYTEST_VALIDATE)_\w+", re.MULTILINE)
 
 
@@ -146,6 +148,35 @@ def contract(notebook) -> list[str]:
     if promises < EXPECTATIONS:
         problems.append(f"{promises} numbers are under contract (expect); at least {EXPECTATIONS} should be")
     return problems + _exercises(notebook)
+
+
+def promises(notebook) -> list[tuple[str, float, float]]:
+    """Return (name, promised value, tolerance) of each promise with a tolerance, as the stored outputs have them."""
+    texts = [output.text for cell in code_cells(notebook) for output in cell.outputs if output.get("name") == "stdout"]
+    found = [match for text in texts for match in PROMISE.findall(text)]
+    return [(name, float(about), float(within)) for name, about, within in found]
+
+
+def tolerances(notebook, spread: list[dict]) -> list[str]:
+    """Tolerances hold for five seeds and two imitated CPUs, and are at most three times what these differ by.
+
+    ``spread`` is what ``tools.spread`` measured: a row {name, values} for each promise with a tolerance.
+    """
+    promised = promises(notebook)
+    if [name for name, _, _ in promised] != [row["name"] for row in spread]:
+        return ["the promises are not those whose spread was measured"]
+    problems = []
+    for (name, about, within), row in zip(promised, spread, strict=True):
+        values = row["values"].values()
+        low, high = min(values), max(values)
+        widest = max(3 * (high - low), ROUNDING[0] * abs(about), ROUNDING[1])
+        if max(abs(low - about), abs(high - about)) > within:
+            problems.append(f"{name}: {about:g} within {within:g}, but measured from {low:g} to {high:g}")
+        elif within > widest:
+            problems.append(
+                f"{name}: within {within:g} is wide; measured from {low:g} to {high:g}: at most {widest:.2g}"
+            )
+    return problems
 
 
 def _has_text(cell) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 
-from tools import inputs, kernel, pairs
+from tools import kernel, pairs
 from tools.chapters import selected
 
 FOLDER = pairs.ROOT / "results" / "spread"
@@ -68,8 +68,8 @@ def spread(markdown: Path) -> list[dict]:
     ways |= {name: measured(markdown, 0, variables) for name, variables in IMITATED.items()}
     first = next(iter(ways.values()))
     return [
-        {"name": name, "about": about, "within": within, "values": {way: run[k][1] for way, run in ways.items()}}
-        for k, (name, _, about, within) in enumerate(first)
+        {"name": name, "values": {way: run[k][1] for way, run in ways.items()}}
+        for k, (name, _, _, within) in enumerate(first)
         if within
     ]
 
@@ -82,7 +82,7 @@ def main() -> int:
     for markdown in selected(parser.parse_args().only):
         rows = spread(markdown)
         if rows:
-            content = {"code": inputs.fingerprint(pairs.read(markdown)), "promises": rows}
+            content = {"promises": rows}
             (FOLDER / f"{markdown.stem}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         print(f"{markdown.stem}: {len(rows)} promises with a tolerance", flush=True)
     return 0

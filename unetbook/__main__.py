@@ -58,11 +58,22 @@ def _run(options) -> int:
     except ValueError as error:
         print(f"unetbook: {error}", file=sys.stderr)
         return 2
-    from unetbook.recipes import _run as harness  # after the name is checked: Keras takes seconds to import
+    from unetbook.recipes import _lab, _run  # after the name is checked: Keras takes seconds to import
 
-    result = harness.run(recipe, options.seeds, options.out, options.quick)
-    _show(result)
+    harness, show = (_lab, _show_lab) if hasattr(recipe, "ARMS") else (_run, _show)
+    show(harness.run(recipe, options.seeds, options.out, options.quick))
     return 0
+
+
+def _show_lab(result):
+    """Print each arm's mean scores, and each difference with its 95 % interval."""
+    for arm, scores in result.get("mean", {}).items():
+        print(f"{arm:32}" + "".join(f"{name} {value:.4f}  " for name, value in scores.items()))
+    for pair, scores in result.get("differences", {}).items():
+        for name, difference in scores.items():
+            low, high = difference["low"], difference["high"]
+            interval = "" if low is None else f"  [{low:+.4f}, {high:+.4f}]"
+            print(f"{pair}, {name}: {difference['mean']:+.4f}{interval}  ({difference['pairs']} pairs)")
 
 
 def _show(result):

@@ -1,6 +1,6 @@
 """Measured runs by name. Each recipe is a small module: data, split, network, loss, schedule, scores, seeds.
 
-A recipe module has these names, which ``recipes._run`` uses:
+A recipe on real data has these names, which ``recipes._run`` uses:
 
 - ``NAME``, ``SUMMARY``, ``DATASET`` (a module of ``unetbook.datasets``), ``SEEDS``, ``SETTINGS`` (plain
   values that the result file repeats), ``QUICK`` (what a smoke run replaces in them), ``TARGET`` ({score:
@@ -9,12 +9,36 @@ A recipe module has these names, which ``recipes._run`` uses:
 - ``build(settings)``, ``optimizer(settings)``, ``batches(data, split, settings, seed)``: what ``fit`` needs;
 - ``validate(model, data, split) -> {name: value}``, after each epoch;
 - ``evaluate(model, data, split)`` and ``baselines(data, split)``: scores on the test images.
+
+A lab compares choices on synthetic pictures and has these, which ``recipes._lab`` uses:
+
+- ``NAME`` (``lab-...``), ``SUMMARY``, ``SEEDS``, ``SETTINGS`` and ``QUICK`` as above, ``ARMS`` ({name: plain options}),
+  and ``PAIRS`` ([(arm, arm)], the differences that are reported);
+- ``data(settings, seed)``: what all arms of a seed share;
+- ``measure(data, options, settings, seed) -> {"scores": {name: value}, ...}``: train one arm and score it.
 """
 
 import difflib
 import importlib
+import json
+from pathlib import Path
 
 _MODULES = {"isbi2012-unet": "isbi2012_unet"}
+
+
+def results_folder() -> Path:
+    """Where stored results lie: ``results/`` of a clone, or the copy inside an installed package (on Colab, say)."""
+    package = Path(__file__).parents[1]
+    clone = package.parent / "results"
+    return clone if clone.is_dir() else package / "results"
+
+
+def result(name: str) -> dict:
+    """What the recipe ``name`` measured. Raises ``FileNotFoundError`` with the command that makes it."""
+    path = results_folder() / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there: run it first, python -m unetbook run {name}")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def names() -> list[str]:

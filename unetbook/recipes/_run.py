@@ -1,7 +1,5 @@
 """The harness of measured runs: trains each seed, resumes what was stopped, merges results into one JSON file."""
 
-import json
-import os
 import shutil
 import statistics
 import time
@@ -11,11 +9,11 @@ import keras
 
 from unetbook import training
 from unetbook.datasets import _files
+from unetbook.recipes import _json
 from unetbook.recipes._keep import keep_best
 from unetbook.recipes._provenance import provenance
 
 RUNS = Path("runs")  # checkpoints, below the current folder; ignored by git
-DIGITS = 5
 
 
 def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
@@ -46,7 +44,7 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
     result = _merge(path, head, {})
     if "baselines" not in result:
         print("baselines ...", flush=True)
-        result = _merge(path, head, {"baselines": _rounded(recipe.baselines(data, split))})
+        result = _merge(path, head, {"baselines": _json.rounded(recipe.baselines(data, split))})
     for seed in recipe.SEEDS if seeds is None else seeds:
         if str(seed) in result.get("seeds", {}):
             print(f"seed {seed}: already in {path}")
@@ -57,7 +55,7 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
         print(f"seed {seed}: merged into {path}", flush=True)
     kept = keep_best(recipe, result, data, split, runs, out)
     if kept:
-        result = _merge(path, head, {"kept": _rounded(kept)})
+        result = _merge(path, head, {"kept": _json.rounded(kept)})
         print(f"weights of seed {kept['seed']} kept in {out / 'weights' / kept['file']}", flush=True)
     if quick:
         shutil.rmtree(runs / recipe.NAME, ignore_errors=True)
@@ -67,8 +65,8 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
 def _run_seed(recipe, data, split, settings, seed, folder, head):
     """Train one seed from its last finished epoch on, and score it."""
     came_from = provenance()
-    state = _read(folder / "state.json") or {"head": head, "epochs": 0, "curves": {}, "seconds": 0.0}
-    if state["head"] != _plain(head):
+    state = _json.read(folder / "state.json") or {"head": head, "epochs": 0, "curves": {}, "seconds": 0.0}
+    if state["head"] != _json.plain(head):
         raise ValueError(f"{folder} was begun with other settings, data or split: remove the folder to start anew")
     training.set_seed(seed)
     if state["epochs"]:
@@ -85,7 +83,7 @@ def _run_seed(recipe, data, split, settings, seed, folder, head):
         callbacks=[_Checkpoint(folder, state, seed, settings["epochs"], lambda m: recipe.validate(m, data, split))],
     )
     return {
-        **_rounded(recipe.evaluate(model, data, split)),
+        **_json.rounded(recipe.evaluate(model, data, split)),
         "curves": state["curves"],
         "parameters": model.count_params(),
         "steps": settings["steps"] * settings["epochs"],
@@ -112,13 +110,13 @@ class _Checkpoint(keras.callbacks.Callback):
         """Write the checkpoint first and the state that names it last, so that neither is ever half there."""
         values = {**(logs or {}), **self.validate(self.model)}
         for name, value in values.items():
-            self.state["curves"].setdefault(name, []).append(round(float(value), DIGITS))
+            self.state["curves"].setdefault(name, []).append(round(float(value), _json.DIGITS))
         self.folder.mkdir(parents=True, exist_ok=True)
         old, new = self.state.get("checkpoint"), f"epoch-{epoch + 1:03d}.keras"
         self.model.save(self.folder / new)
         self.state["seconds"] += time.perf_counter() - self.began
         self.state.update(epochs=epoch + 1, checkpoint=new)
-        _write(self.folder / "state.json", self.state)
+        _json.write(self.folder / "state.json", self.state)
         if old and old != new:
             (self.folder / old).unlink(missing_ok=True)
         shown = "  ".join(f"{name} {float(value):.4f}" for name, value in values.items())
@@ -128,10 +126,10 @@ class _Checkpoint(keras.callbacks.Callback):
 def _split(recipe, out, data):
     """The split that lies in ``<out>/splits``, made from the recipe where it does not lie there yet."""
     path = out / "splits" / f"{recipe.DATASET.FOLDER}.json"
-    split = _read(path)
+    split = _json.read(path)
     if split is None:
         split = recipe.split()
-        _write(path, split)
+        _json.write(path, split)
     absent = sorted({i for part in split.values() for i in part} - set(recipe.ids(data)))
     if absent:
         raise ValueError(f"the data set lacks {absent}, which {path} names: get the whole data set")
@@ -140,8 +138,8 @@ def _split(recipe, out, data):
 
 def _merge(path, head, news):
     """Add ``news`` to the result file, which another process may have changed, and replace the file in one step."""
-    result = _read(path) or {}
-    if result and any(result.get(name) != value for name, value in _plain(head).items() if name != "summary"):
+    result = _json.read(path) or {}
+    if result and any(result.get(name) != value for name, value in _json.plain(head).items() if name != "summary"):
         raise ValueError(
             f"{path} holds a run with other settings, data or split: move it away, or choose another --out"
         )
@@ -151,35 +149,13 @@ def _merge(path, head, news):
     finished = [entry["scores"] for entry in result.get("seeds", {}).values()]
     if finished:
         columns = {name: [scores[name] for scores in finished] for name in finished[0]}
-        result["mean"] = _rounded({name: statistics.fmean(column) for name, column in columns.items()})
-        result["std"] = _rounded({n: statistics.stdev(c) if len(c) > 1 else None for n, c in columns.items()})
+        result["mean"] = _json.rounded({name: statistics.fmean(column) for name, column in columns.items()})
+        result["std"] = _json.rounded({n: statistics.stdev(c) if len(c) > 1 else None for n, c in columns.items()})
         result["target_met"] = all(result["mean"][name] <= most for name, most in result["target"].items())
     if news:
-        _write(path, result)
+        _json.write(path, result)
     return result
 
 
 def _described(path):
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": _files.sha256(path)}
-
-
-def _rounded(value):
-    if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
-    return round(value, DIGITS) if isinstance(value, float) else value
-
-
-def _plain(value):
-    """As it comes back from a JSON file."""
-    return json.loads(json.dumps(value))
-
-
-def _read(path):
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def _write(path, value):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(temporary, path)

@@ -1,0 +1,31 @@
+"""Result files: numbers rounded alike, and written in one step, so that a file is never half there."""
+
+import json
+import os
+
+DIGITS = 5
+
+
+def rounded(value):
+    """The same value with every float, also inside dictionaries, rounded to ``DIGITS`` digits."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def plain(value):
+    """The same value as it comes back from a JSON file: tuples are lists, keys are strings."""
+    return json.loads(json.dumps(value))
+
+
+def read(path):
+    """What stands in the file, or ``None`` where there is none."""
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def write(path, value) -> None:
+    """Write the file under another name, then put it in place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    os.replace(temporary, path)
