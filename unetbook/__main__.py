@@ -6,7 +6,7 @@ import sys
 
 from unetbook import recipes
 
-DATASETS = ("isbi2012",)
+DATASETS = ("dsb2018", "isbi2012", "isic2017", "usiigaci")
 
 
 def main(arguments=None) -> int:

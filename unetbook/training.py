@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from unetbook import geometry, tiling
+from unetbook import geometry, losses, tiling
 
 _NAMES = ("x", "y", "sample_weight")
 
@@ -112,14 +112,14 @@ def fit(
 
     data, validation: a ``Tiles`` data set, or a tuple of arrays (images, labels) or (images, labels, weights), where
     larger labels are cropped to the network's output. optimizer: Adam at 1e-3 unless given. loss: cross-entropy on
-    logits over the network's channels unless given. batch_size: for arrays; a ``Tiles`` data set has its own. A model
-    that is already compiled keeps its optimizer, loss and metrics. ``initial_epoch`` resumes: epochs before it are
-    taken as done. Raises ``ValueError`` for empty or non-finite data.
+    logits over the network's channels unless given (``unetbook.losses``). batch_size: for arrays; a ``Tiles`` data set
+    has its own. A model that is already compiled keeps its optimizer, loss and metrics. ``initial_epoch`` resumes:
+    epochs before it are taken as done. Raises ``ValueError`` for empty or non-finite data.
     """
     if not model.compiled:
         model.compile(
             optimizer=optimizer or keras.optimizers.Adam(1e-3),
-            loss=loss or _cross_entropy(model),
+            loss=loss or (losses.binary_cross_entropy if model.output_shape[-1] == 1 else losses.cross_entropy),
             weighted_metrics=metrics or [],
             jit_compile=_compiles_well(),
         )
@@ -172,22 +172,12 @@ def _checked(images, labels, weights):
     for name, plane in (("labels", labels), ("weights", weights)):
         if plane is not None and plane.shape != images.shape[:3]:
             raise ValueError(f"{name} of shape {plane.shape} do not match images of shape {images.shape}")
+    if weights is not None and not (weights >= 0).all():
+        raise ValueError("weights must be numbers of at least 0, and some are negative or NaN: see unetbook.weightmap")
     for number, image in enumerate(images):
         if not np.isfinite(image).all():
             raise ValueError(f"image {number} holds NaN or infinity: repair or drop it before training")
     return images, labels, weights
-
-
-def _cross_entropy(model):
-    if model.output_shape[-1] == 1:
-        return _binary_cross_entropy
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-@keras.saving.register_keras_serializable("unetbook")
-def _binary_cross_entropy(labels, logits):
-    # Keras' own BinaryCrossentropy takes the mean over the last axis, here the width, before pixel weights count.
-    return keras.ops.binary_crossentropy(labels, logits, from_logits=True)
 
 
 def _compiles_well():
