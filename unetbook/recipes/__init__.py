@@ -23,7 +23,14 @@ import importlib
 import json
 from pathlib import Path
 
-_MODULES = {"isbi2012-unet": "isbi2012_unet"}
+_MODULES = {
+    "isbi2012-unet": "isbi2012_unet",
+    "lab-augmentation": "lab_augmentation",
+    "lab-losses": "lab_losses",
+    "lab-optimization": "lab_optimization",
+    "lab-targets": "lab_targets",
+    "lab-weight-maps": "lab_weight_maps",
+}
 
 
 def results_folder() -> Path:

@@ -10,10 +10,10 @@ from skimage import measure
 SMALLEST = 32  # pixels a side: below it hardly an object fits
 
 
-def draw_all(draw_one, count, size, seed):
-    """Call ``draw_one(rng, shape)`` for each picture: images (N, H, W, 1) float32, labels (N, H, W) int32.
+def draw_all(draw_one, count, size, seed, channels=1):
+    """Call ``draw_one(rng, shape)`` for each picture: images (N, H, W, C) float32, labels (N, H, W) int32.
 
-    Picture k has a random generator of its own, made from (seed, k): it stays the same whatever ``count`` is.
+    ``draw_one`` returns the image (H, W), or (H, W, C) for several channels, and its labels. Picture k has a random generator of its own, made from (seed, k): it stays the same whatever ``count`` is.
     """
     count, seed = _integer("count", count), _integer("seed", seed)
     sides = size if isinstance(size, (tuple, list)) else (size, size)
@@ -26,11 +26,11 @@ def draw_all(draw_one, count, size, seed):
         raise ValueError(f"size must be at least {SMALLEST} pixels a side, not {height} x {width}")
     if seed < 0:
         raise ValueError(f"seed must be 0 or larger, not {seed}")
-    images = np.empty((count, height, width, 1), np.float32)
+    images = np.empty((count, height, width, channels), np.float32)
     labels = np.empty((count, height, width), np.int32)
     for k in range(count):
         image, labels[k] = draw_one(np.random.default_rng((seed, k)), (height, width))
-        images[k, :, :, 0] = np.clip(image, 0, 1)
+        images[k] = np.clip(image, 0, 1).reshape(height, width, channels)
     return images, labels
 
 
@@ -71,6 +71,14 @@ def distance(mask):
     The picture's own edge is no border. A mask without any outside is far from it everywhere.
     """
     return np.minimum(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), 1e3)
+
+
+def largest(mask):
+    """The largest 4-connected component of a boolean mask (H, W), boolean as well; empty for an empty mask."""
+    if not mask.any():
+        return mask
+    _, pieces, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    return pieces == 1 + statistics[1:, cv2.CC_STAT_AREA].argmax()
 
 
 def tidy(labels, smallest):

@@ -1,71 +1,11 @@
-"""What a finished segmentation is worth: per pixel, per object, and for the membranes of electron microscopy.
-
-NumPy arrays of whole images in, plain numbers out. Taught in chapters 01, 06 and 15.
-"""
-
-from typing import NamedTuple
+"""Scores of membranes in electron microscopy: what ISBI 2012 measured, and what replaced it. Chapter 15."""
 
 import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
-
-class ObjectScores(NamedTuple):
-    """Counts of objects, with precision, recall and F = 2 matched / (2 matched + missed + extra)."""
-
-    matched: int
-    missed: int
-    extra: int
-    precision: float
-    recall: float
-    f: float
-
-
-def dice(truth, predicted) -> float:
-    """Dice = 2 |A and B| / (|A| + |B|) of two binary masks of one shape, in [0, 1]; two empty masks score 1.
-
-    Raises ``ValueError`` when shapes differ or a mask is not binary. Chapters 01 and 06.
-    """
-    truth, predicted = _masks(truth, predicted)
-    return _ratio(2 * np.count_nonzero(truth & predicted), np.count_nonzero(truth) + np.count_nonzero(predicted))
-
-
-def iou(truth, predicted) -> float:
-    """IoU (Jaccard index) = |A and B| / |A or B| of two binary masks of one shape; two empty masks score 1.
-
-    Raises ``ValueError`` when shapes differ or a mask is not binary. Chapters 01 and 06.
-    """
-    truth, predicted = _masks(truth, predicted)
-    return _ratio(np.count_nonzero(truth & predicted), np.count_nonzero(truth | predicted))
-
-
-def objects(truth, predicted, threshold=0.5) -> ObjectScores:
-    """Match predicted to true objects where their IoU is greater than ``threshold``, and count.
-
-    truth, predicted: integer labels of the same shape, 0 = background, any numbering. Two empty pictures
-    score 1, an empty one against objects 0. Objects do not overlap, so from a threshold of 0.5 on an object
-    has at most one partner and no assignment problem arises; a lower threshold raises ``ValueError``, as do
-    other shapes and dtypes.
-
-    All intersections come from one ``bincount``: label pairs are numbered, and each pixel votes for its pair.
-    Chapters 01 and 06.
-    """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    _same_shape(truth, predicted)
-    for labels in (truth, predicted):
-        if not np.issubdtype(labels.dtype, np.integer) or (labels.size and labels.min() < 0):
-            raise ValueError(f"labels must be integers of at least 0, not {labels.dtype} (first label the objects)")
-    if not 0.5 <= threshold < 1:
-        raise ValueError(f"threshold must lie in [0.5, 1), not {threshold}: below it a match is not unique")
-    table, true_sizes, predicted_sizes = _intersections(truth, predicted)
-    union = true_sizes[:, None] + predicted_sizes[None, :] - table
-    matched = int(np.count_nonzero(table > threshold * union))
-    missed, extra = len(true_sizes) - matched, len(predicted_sizes) - matched
-    if not missed and not extra:
-        return ObjectScores(matched, 0, 0, 1.0, 1.0, 1.0)
-    precision = matched / len(predicted_sizes) if len(predicted_sizes) else 0.0
-    recall = matched / len(true_sizes) if len(true_sizes) else 0.0
-    return ObjectScores(matched, missed, extra, precision, recall, 2 * matched / (2 * matched + missed + extra))
+from unetbook.scores._checks import ratio, same_shape
+from unetbook.scores.pixels import dice
 
 
 def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
@@ -94,7 +34,7 @@ def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
     labels.
     """
     truth, probability = np.asarray(truth), np.asarray(probability)
-    _same_shape(truth, probability)
+    same_shape(truth, probability)
     if truth.ndim != 2:
         raise ValueError(f"em_scores takes one slice (H, W), not {truth.shape}: score slice by slice, then average")
     if not (np.issubdtype(truth.dtype, np.integer) or truth.dtype == bool) or (truth.size and truth.min() < 0):
@@ -134,7 +74,7 @@ def _contingency(truth, predicted):
 
 def _adapted_rand_error(both, true, predicted):
     n_both, n_true, n_predicted = (np.sum(n * (n - 1)) for n in (both, true, predicted))
-    return 1 - _ratio(2 * n_both, n_true + n_predicted)
+    return 1 - ratio(2 * n_both, n_true + n_predicted)
 
 
 def _variation_of_information(both, true, predicted):
@@ -146,31 +86,3 @@ def _variation_of_information(both, true, predicted):
 def _entropy(counts):
     share = counts / max(counts.sum(), 1)
     return float(-np.sum(share * np.log2(share)))
-
-
-def _intersections(truth, predicted):
-    """Pixels shared by each true and predicted object, and the objects' own pixels, background left out."""
-    # A 0 put in front makes background the first value of each, whether the picture has any or not.
-    true_values, true_index = np.unique(np.append(0, truth), return_inverse=True)
-    values, index = np.unique(np.append(0, predicted), return_inverse=True)
-    shape = (len(true_values), len(values))
-    table = np.bincount(true_index[1:] * shape[1] + index[1:], minlength=shape[0] * shape[1]).reshape(shape)
-    return table[1:, 1:], table.sum(axis=1)[1:], table.sum(axis=0)[1:]
-
-
-def _masks(truth, predicted):
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    _same_shape(truth, predicted)
-    for mask in (truth, predicted):
-        if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
-            raise ValueError("masks must hold 0 and 1 only: compare with a threshold first, for example mask > 0")
-    return truth.astype(bool), predicted.astype(bool)
-
-
-def _same_shape(truth, predicted):
-    if truth.shape != predicted.shape:
-        raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must have the same shape")
-
-
-def _ratio(part, whole) -> float:
-    return float(part / whole) if whole else 1.0
