@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from benchmarks import __main__ as benchmarks
 from tools.inputs import PACKAGE, imported_files
 from tools.pairs import ROOT
 
@@ -49,6 +50,17 @@ def test_no_backend_is_imported_by_name(file):
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module.split(".")[0])
     assert not names & {"tensorflow", "jax", "torch"}
+
+
+def test_a_broken_promise_of_speed_is_named():
+    kept = {"faster": {"of minima": 36.0}, "promised": 50}
+    slow = {"faster": {"of minima": 34.0}, "promised": 50}
+    costly = {"share": {"median": 0.2}, "at_most": 0.1}
+    assert benchmarks.broken({"a": kept, "b": {"seconds": 3}}, "x") == []
+    assert [problem.split(":")[0] for problem in benchmarks.broken({"a": slow, "b": [kept], "c": costly}, "x")] == [
+        "x a",
+        "x c",
+    ]
 
 
 def test_every_folder_is_installed_and_the_results_with_them():

@@ -161,11 +161,11 @@ def _overlaps(truth, predicted) -> _Overlaps:
 
 
 def _places(flags):
-    """``np.flatnonzero(flags)``, in half the time where few are set: first the bytes of eight flags, then the bits."""
+    """``np.flatnonzero(flags)``, faster where few are set: first the bytes of eight flags, then the bits in them."""
     packed = np.packbits(flags)
     some = np.flatnonzero(packed > 0)
     bits = np.flatnonzero(np.unpackbits(packed[some]).view(bool))
-    return 8 * some[bits // 8] + bits % 8
+    return 8 * some[bits >> 3] + (bits & 7)
 
 
 def _renumbered(labels):

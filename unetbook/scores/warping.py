@@ -61,10 +61,11 @@ def warp(truth, predicted) -> np.ndarray:
 def warping_error(truth, predicted) -> float:
     """Share of pixels where the prediction differs from the truth after ``warp``, in [0, 1]; 0 is perfect.
 
-    An outline that is only displaced costs nothing, a merge or a split at least one pixel. The best warping is
-    not searched for: flips are greedy, so the value is an upper bound of the definition's minimum and depends a
-    little on the order of visits. No limit is set on how far an outline may move. truth, predicted and errors as in
-    ``warp``. Seconds for 512 x 512 pixels. Jain et al. 2010. Chapter 06.
+    An outline that is only displaced costs nothing, a merge or a split at least one pixel. The definition asks for
+    the best of all warpings; ``warp`` is greedy, so the value is an upper bound that depends on the order of visits.
+    It also moves an outline over pixels where the two differ and no further: a thin membrane that is drawn beside
+    the true one, with agreement in between, is not reached. truth, predicted and errors as in ``warp``. Jain et al.
+    2010. Chapter 06.
     """
     warped = warp(truth, predicted)
     return float(np.count_nonzero(warped != np.asarray(predicted)) / max(warped.size, 1))
