@@ -62,7 +62,9 @@ def _target(objects, options, settings, seed):
 
 def squared_error(target, distances):
     """(predicted - true distance)^2 in pixels^2, (N, H, W); the target counts eighths of a pixel."""
-    return keras.ops.square(distances[..., 0] - keras.ops.cast(target, distances.dtype) / STEPS_A_PIXEL)
+    # Keras drops the last axis for a function and keeps it for a Loss.
+    distances = keras.ops.reshape(distances, keras.ops.shape(target))
+    return keras.ops.square(distances - keras.ops.cast(target, distances.dtype) / STEPS_A_PIXEL)
 
 
 def _predict(model, images, way):
