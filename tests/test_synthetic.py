@@ -11,7 +11,7 @@ from skimage.filters import threshold_otsu
 from unetbook import labels, nets, scores, training
 from unetbook.datasets import synthetic
 
-KINDS = [synthetic.membranes, synthetic.cells]
+KINDS = [synthetic.membranes, synthetic.cells, synthetic.nuclei, synthetic.lesions]
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda draw: draw.__name__)
@@ -21,13 +21,13 @@ def draw(request):
 
 @pytest.fixture(scope="module")
 def pictures(draw):
-    return draw(8, 256, 3)
+    return draw(8, 256, 3) if draw is not synthetic.lesions else draw(32, 96, 3)  # one object a picture
 
 
 @pytest.mark.parametrize("size, shape", [(64, (64, 64)), ((48, 100), (48, 100)), ([32, 33], (32, 33))])
 def test_shapes_and_ranges(draw, size, shape):
     images, truth = draw(3, size, 0)
-    assert images.shape == (3, *shape, 1) and images.dtype == np.float32
+    assert images.shape == (3, *shape, 3 if draw is synthetic.lesions else 1) and images.dtype == np.float32
     assert truth.shape == (3, *shape) and truth.dtype == np.int32
     assert images.min() >= 0 and images.max() <= 1 and images.std() > 0.05
     assert truth.min() == 0 and truth.max(axis=(1, 2)).min() >= 1
@@ -43,11 +43,12 @@ def test_a_picture_depends_on_its_seed_and_number_alone(draw):
         assert np.abs(one - two).mean() > 0.02
 
 
-def test_each_label_is_one_component(pictures):
+def test_each_label_is_one_component(draw, pictures):
     for picture in pictures[1]:
         numbers, areas = np.unique(picture[picture > 0], return_counts=True)
         np.testing.assert_array_equal(numbers, np.arange(1, len(numbers) + 1))
-        assert len(numbers) > 5 and areas.min() >= 30
+        assert len(numbers) == 1 if draw is synthetic.lesions else len(numbers) > 5
+        assert areas.min() >= 30
         for number in numbers:
             assert labels.connected(picture == number).max() == 1
 
@@ -67,6 +68,55 @@ def test_at_least_a_third_of_the_cells_touch_another():
     touching = sum(len(np.unique(picture[gap])) for picture, gap in zip(truth, gaps, strict=True))
     assert touching / truth.max(axis=(1, 2)).sum() > 1 / 3
     assert 0.2 < np.mean(truth > 0) < 0.5
+
+
+def test_three_in_ten_nuclei_share_a_component():
+    _, truth = synthetic.nuclei(64, 256, 0)
+    fused = 0
+    for picture in truth:
+        component = labels.connected(picture > 0, connectivity=8)
+        first = np.unique(picture, return_index=True)[1][1:]  # one pixel of each nucleus
+        company = np.bincount(component.ravel()[first])
+        fused += company[company > 1].sum()
+    assert 0.2 < fused / truth.max(axis=(1, 2)).sum() < 0.4  # Data Science Bowl 2018: 0.29
+    areas = np.concatenate([np.bincount(picture.ravel())[1:] for picture in truth])
+    assert areas.min() >= 30 and 200 < np.median(areas) < 400  # there 302
+    assert 20 < np.median(truth.max(axis=(1, 2))) < 60
+
+
+def test_some_nuclei_are_as_dim_as_the_haze():
+    images, truth = synthetic.nuclei(32, 256, 0)
+    ratios, dim = [], 0
+    for image, picture in zip(images[..., 0], truth, strict=True):
+        light = [image[picture == number].mean() for number in range(1, picture.max() + 1)]
+        ratios.append(np.quantile(light, 0.9) / np.quantile(light, 0.1))
+        dim += min(light) < np.quantile(image[picture == 0], 0.99)
+        assert image[picture > 0].mean() > 1.5 * image[picture == 0].mean()
+    assert np.median(ratios) > 2 and dim > 16
+
+
+@pytest.mark.parametrize("size", [(64, 150), 256])
+def test_a_lesion_is_one_piece_without_holes(size):
+    _, truth = synthetic.lesions(32, size, 0)
+    assert set(np.unique(truth)) == {0, 1}
+    assert 0.02 <= truth.mean(axis=(1, 2)).min() and truth.mean(axis=(1, 2)).max() <= 0.6
+    assert truth.mean(axis=(1, 2)).std() > 0.05
+    for picture in truth:
+        around = np.pad(picture == 0, 1, constant_values=True)
+        assert labels.connected(around, connectivity=8).max() == 1
+
+
+def test_the_outline_of_a_lesion_lies_at_half_its_contrast():
+    images, truth = synthetic.lesions(64, 128, 0)
+    bands = {"skin": (-10, -6), "outline": (-1.5, 1.5), "lesion": (6, 10)}
+    blue = {name: [] for name in bands}
+    for image, picture in zip(images[..., 2], truth.astype(np.uint8), strict=True):
+        depth = cv2.distanceTransform(picture, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - picture, cv2.DIST_L2, 5)
+        for name, (low, high) in bands.items():
+            blue[name].append(np.median(image[(depth >= low) & (depth <= high)]))
+    skin, outline, lesion = (np.array(blue[name]) for name in bands)
+    assert np.mean(lesion < skin) > 0.9
+    assert 0.4 < np.mean(skin - outline) / np.mean(skin - lesion) < 0.6
 
 
 def test_two_hundred_pictures_take_seconds(draw):
@@ -93,42 +143,76 @@ def test_errors_name_the_argument(draw, arguments, error, message):
         draw(*arguments)
 
 
-def test_no_threshold_finds_most_objects(pictures):
+def test_no_threshold_finds_most_objects(draw, pictures):
+    """The best of all levels, channels and smoothings; where one lesion is known to be there, the largest piece."""
     images, truth = pictures
+    gray = [images[..., channel] for channel in range(images.shape[-1])] + [images.mean(axis=-1)]
     best = 0
-    for sigma in (0, 1, 2):
-        smooth = [cv2.GaussianBlur(image, (0, 0), sigma) if sigma else image[..., 0] for image in images]
-        for sign in (1, -1):
-            best = max(best, _object_f(truth, [sign * i > sign * threshold_otsu(i) for i in smooth]))
-            for level in np.arange(0.2, 0.8, 0.04):
-                best = max(best, _object_f(truth, [sign * i > sign * level for i in smooth]))
+    for plane in gray if len(gray) > 2 else gray[:1]:
+        for sigma in (0, 1, 2):
+            smooth = [cv2.GaussianBlur(image, (0, 0), sigma) if sigma else image for image in plane]
+            levels = [np.full(len(smooth), level) for level in np.arange(0.08, 0.8, 0.04)]
+            for level in [[threshold_otsu(image) for image in smooth], *levels]:
+                for sign in (1, -1):
+                    masks = [sign * image > sign * cut for image, cut in zip(smooth, level, strict=True)]
+                    best = max(best, _object_f(truth, masks, largest=draw is synthetic.lesions))
     assert 0.2 < best <= 0.6
 
 
 def test_a_quick_unet_finds_most_objects(draw):
-    images, truth = draw(128, 128, 10)
-    network = quick_network(images, truth, seed=0)
-    held_out, held_out_truth = draw(16, 256, 11)
-    logits = network.predict(held_out, batch_size=4, verbose=0)
-    assert 0.6 <= _object_f(held_out_truth, logits[..., 1] > logits[..., 0]) <= 0.95
+    if draw is synthetic.lesions:  # they grow with the picture: training and test have one size
+        training_set, held_out = draw(64, 96, 10), draw(192, 96, 11)
+    else:
+        training_set, held_out = draw(128, 128, 10), draw(16, 256, 11)
+    network = quick_network(*training_set, seed=0)
+    logits = network.predict(held_out[0], batch_size=4, verbose=0)
+    assert 0.6 <= _object_f(held_out[1], logits[..., 1] > logits[..., 0]) <= 0.95
 
 
 def quick_network(images, truth, seed):
     """Half a minute on two cores; the rate falls to 0, so that the last step is no lottery."""
     training.set_seed(seed)
-    network = nets.unet((None, None, 1), 2, filters=8, depth=3, padding="same", normalization="batch")
+    channels = images.shape[-1]
+    network = nets.unet((None, None, channels), 2, filters=8, depth=3, padding="same", normalization="batch")
     masks = (labels.separate(truth) > 0).astype("int32")
     rate = keras.optimizers.schedules.CosineDecay(5e-3, 12 * len(images) // 2)
     training.fit(network, (images, masks), epochs=12, batch_size=2, optimizer=keras.optimizers.Adam(rate))
     return network
 
 
-def _object_f(truth, masks):
+def _object_f(truth, masks, largest=False):
     """F at IoU > 0.5 over all pictures: 4-connected components of at least 20 pixels against the truth."""
     matched = wrong = 0
     for picture, mask in zip(truth, masks, strict=True):
         components = labels.connected(mask)
-        components[np.bincount(components.ravel())[components] < 20] = 0
+        areas = np.bincount(components.ravel())
+        keep = areas >= 20
+        if largest:
+            keep &= areas == areas[1:].max(initial=0)
+        components[~keep[components]] = 0
         score = scores.objects(picture, components)
         matched, wrong = matched + score.matched, wrong + score.missed + score.extra
     return 2 * matched / (2 * matched + wrong)
+
+
+def test_ellipses_vary_in_what_is_asked_for_alone():
+    images, truth = synthetic.ellipses(6, 128, 0, objects=10)
+    assert images.shape == (6, 128, 128, 1) and images.dtype == np.float32 and truth.dtype == np.int32
+    assert truth.max(axis=(1, 2)).tolist() == [10] * 6
+    np.testing.assert_array_equal(labels.separate(truth), truth)
+    again, _ = synthetic.ellipses(2, 128, 0, objects=10)
+    np.testing.assert_array_equal(images[:2], again)
+    for objects, share in ((1, 0.011), (3, 0.033), (20, 0.212)):
+        assert (synthetic.ellipses(6, 128, 0, objects=objects)[1] > 0).mean() == pytest.approx(share, rel=0.08)
+    _, flat = synthetic.ellipses(4, 128, 0, degrees=(-10, 10))
+    for picture in flat:
+        for number in range(1, picture.max() + 1):
+            rows, columns = np.nonzero(picture == number)
+            assert np.ptp(columns) > 1.5 * np.ptp(rows)
+    assert synthetic.ellipses(1, 64, 0, objects=0)[1].max() == 0
+
+
+@pytest.mark.parametrize("options", [{"objects": -1}, {"degrees": (90, 0)}, {"degrees": (0, 10, 20)}])
+def test_ellipses_name_a_wrong_option(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        synthetic.ellipses(1, 64, 0, **options)

@@ -4,15 +4,15 @@ from numbers import Real
 
 import numpy as np
 
-LONGEST = 2**15 - 2  # pixels along an axis: OpenCV keeps coordinates in 16 bits
+LONGEST = 2**15 - 2  # pixels along an axis: OpenCV keeps coordinates in 16 bits (and one pixel has no mirror image)
 
 
 def checked(image, labels, rng, weights):
     """The image and weights as float32, the labels as they are, or an error that names what does not fit."""
     image, labels = np.asarray(image), np.asarray(labels)
-    if image.ndim != 3 or 0 in image.shape or max(image.shape[:2]) > LONGEST:
+    if image.ndim != 3 or 0 in image.shape or min(image.shape[:2]) < 2 or max(image.shape[:2]) > LONGEST:
         raise ValueError(
-            f"one image (H, W, C) is augmented at a time, each side 1 to {LONGEST} pixels, not an array of shape "
+            f"one image (H, W, C) is augmented at a time, each side 2 to {LONGEST} pixels, not an array of shape "
             f"{image.shape}: loop over a batch, add [..., None] to a single channel, cut a large image into tiles"
         )
     if not np.issubdtype(image.dtype, np.floating):

@@ -13,7 +13,8 @@ SMALLEST = 32  # pixels a side: below it hardly an object fits
 def draw_all(draw_one, count, size, seed, channels=1):
     """Call ``draw_one(rng, shape)`` for each picture: images (N, H, W, C) float32, labels (N, H, W) int32.
 
-    ``draw_one`` returns the image (H, W), or (H, W, C) for several channels, and its labels. Picture k has a random generator of its own, made from (seed, k): it stays the same whatever ``count`` is.
+    ``draw_one`` returns the image (H, W), or (H, W, C) for several channels, and its labels. Picture k has a
+    random generator of its own, made from (seed, k): it stays the same whatever ``count`` is.
     """
     count, seed = _integer("count", count), _integer("seed", seed)
     sides = size if isinstance(size, (tuple, list)) else (size, size)

@@ -34,7 +34,7 @@ def _draw(rng, shape):
     lesion = _outline(rng, lens > 0.5)
     melanin, deep, blood = _skin(rng, shape, unit)
     profile = _profile(rng, lesion, unit)
-    amount = math.exp(rng.uniform(math.log(0.25), math.log(1.7)))
+    amount = math.exp(rng.uniform(math.log(0.2), math.log(1.7)))
     melanin += amount * profile * _structure(rng, shape, unit)
     deep += 0.25 * amount * profile * np.clip(drawing.noise(rng, shape, 12 * unit) - 0.7, 0, 1.5)
     blood += rng.uniform(-0.1, 0.25) * profile

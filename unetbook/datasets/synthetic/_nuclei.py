@@ -31,7 +31,7 @@ def _draw(rng, shape):
     light *= _chromatin(rng, shape, radius)
     light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.8, 1.6))
     light += _haze(rng, light, radius)
-    light *= 1 + 0.25 * drawing.noise(rng, shape, 90)  # uneven illumination
+    light *= 1 + 0.3 * drawing.noise(rng, shape, 90)  # uneven illumination
     light += rng.uniform(0.02, 0.12) * (1 + 0.3 * drawing.noise(rng, shape, 60))  # stain in the medium
     light = np.maximum(rng.uniform(0.4, 1.1) / np.quantile(light, 0.99) * light, 0)
     photons = math.exp(rng.uniform(math.log(60), math.log(600)))  # of a pixel as bright as 1
@@ -47,7 +47,7 @@ def _nuclei(rng, shape, typical):
     """
     labels, light = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     crowded = drawing.noise(rng, shape, 5 * typical) > rng.uniform(-1.5, 0.3)
-    spread, company = rng.uniform(0.4, 0.9), rng.uniform(0, 0.12)
+    spread, company = rng.uniform(0.55, 1.0), rng.uniform(0, 0.12)
     wanted = rng.uniform(0.1, 0.27) * labels.size
     places = []
     for _ in range(20 + labels.size // 200):
@@ -66,8 +66,10 @@ def _nuclei(rng, shape, typical):
         inside, taken = level < 1, labels[place] > 0
         free = drawing.largest(inside & ~taken)
         area = np.count_nonzero(free)
-        if area < max(0.7 * np.count_nonzero(inside), SMALLEST) or not beside and taken[level < 1.2].any():
+        if area < max(0.7 * np.count_nonzero(inside), SMALLEST):
             continue
+        if not beside and taken[level < 1.12].any():
+            continue  # a gap remains around those that keep to themselves
         places.append((center, radius))
         labels[place][free] = len(places)
         wanted -= area
@@ -99,9 +101,9 @@ def _chromatin(rng, shape, radius):
 
 def _haze(rng, light, radius):
     """Light (H, W) from out of focus: scattered, from cytoplasm, and from nuclei far above or below."""
-    haze = rng.uniform(0.1, 0.5) * cv2.GaussianBlur(light, (0, 0), 1.2 * radius)
+    haze = rng.uniform(0.2, 0.6) * cv2.GaussianBlur(light, (0, 0), 1.2 * radius)
     cytoplasm = cv2.GaussianBlur(light, (0, 0), 0.5 * radius) * np.maximum(1 + drawing.noise(rng, light.shape, 6), 0)
-    haze += rng.uniform(0, 0.15) * cytoplasm
+    haze += rng.uniform(0, 0.3) * cytoplasm
     for _ in range(rng.poisson(rng.uniform(0, 12) * light.size / 256**2)):
         sigma = radius * rng.uniform(0.5, 1.2)
         place, dy, dx = drawing.window(light.shape, rng.uniform(0, light.shape).tolist(), 3 * sigma)
