@@ -17,6 +17,7 @@ LARGEST = 1_500_000  # bytes of an executed notebook
 # cells with real images belong here: anything else is a promise that nobody checks.
 ESCAPES: dict[str, list[str]] = {
     "01-task": ['print(f"measured here: {seconds_windows / seconds_image:.0f} times the seconds")'],
+    "06-metrics": ["try:"],
     "15-em-membranes": ["def explain_absence():", "if slices is None:", "if slices is None:", "if slices is None:"],
 }
 
