@@ -66,6 +66,22 @@ def test_a_stopped_lab_goes_on_where_it_was(tmp_path):
     assert result == _lab.run(lab_of(stopping), out=tmp_path) and len(calls) == 11
 
 
+def test_an_arm_trained_at_another_commit_says_so(tmp_path, monkeypatch):
+    def stopping(data, options, settings, seed):
+        if options["bonus"] == 0:
+            raise KeyboardInterrupt
+        return score(data, options, settings, seed)
+
+    first, second = ({"hardware": {"devices": ("cpu:0",)}, "commit": commit} for commit in ("a1", "b2"))
+    monkeypatch.setattr(_lab, "provenance", lambda: first)
+    with pytest.raises(KeyboardInterrupt):
+        _lab.run(lab_of(stopping), [0], out=tmp_path)
+    monkeypatch.setattr(_lab, "provenance", lambda: second)
+    of_seed = _lab.run(lab_of(score), [0], out=tmp_path)["seeds"]["0"]
+    assert of_seed["commit"] == "a1" and "commit" not in of_seed["arms"]["with"]
+    assert of_seed["arms"]["without"]["commit"] == "b2" and "hardware" not in of_seed["arms"]["without"]
+
+
 def test_other_settings_or_arms_are_not_mixed(tmp_path):
     _lab.run(lab_of(score), [0], out=tmp_path)
     for changes in ({"SETTINGS": {"steps": 4}}, {"ARMS": {"with": {"bonus": 0.2}, "without": {"bonus": 0.0}}}):

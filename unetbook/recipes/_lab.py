@@ -24,7 +24,8 @@ def run(lab, seeds=None, out=None, quick=False) -> dict:
 
     out: folder of the result, ``results`` unless given; a quick run, of seconds and without meaning, writes to
     ``runs/quick``. Each arm of each seed is merged into the file when it is done, and not run again; a stopped run
-    loses the arm that it was training. Raises ``ValueError`` where the file stems from other settings or arms.
+    loses the arm that it was training. A seed names the commit and machine of its first arm; an arm that was trained
+    later with another one names what differs. Raises ``ValueError`` where the file stems from other settings or arms.
     Chapters 07 to 11.
     """
     out = Path(out) if out else (RUNS / "quick" if quick else Path("results"))
@@ -77,9 +78,9 @@ def _merge(path, head, seed=None, arm=None, entry=None, came_from=None):
         raise ValueError(f"{path} holds a run with other settings or arms: move it away, or choose another --out")
     result = {**head, "seeds": result.get("seeds", {})}
     if entry:
-        of_seed = result["seeds"].setdefault(str(seed), {"arms": {}})
-        of_seed["arms"][arm] = entry
-        of_seed.update(came_from)
+        of_seed = result["seeds"].setdefault(str(seed), {"arms": {}, **came_from})
+        differs = {name: value for name, value in _json.plain(came_from).items() if of_seed.get(name) != value}
+        of_seed["arms"][arm] = entry | differs
     result |= _summary(result)
     if entry:
         _json.write(path, result)
