@@ -17,6 +17,7 @@ from unetbook.augment import Augmenter, elastic
 from unetbook.nets import unet
 
 STD = 10.0  # of the displacements, in pixels
+CASES = ((380, 2, "valid"), (256, 4, "same"))  # tile, batch, padding of the trainings
 CALLS = 5  # a deformation takes milliseconds: a repeat times some of them
 
 
@@ -60,9 +61,6 @@ def simard(image, mask, rng, smooth=30.0):
 def pipeline(repeats) -> dict:
     """The share that all augmentations together add to the training step of ``fit``, for two usual tiles."""
     return {f"{tile} {padding}": added(repeats, tile, batch, padding) for tile, batch, padding in CASES}
-
-
-CASES = ((380, 2, "valid"), (256, 4, "same"))
 
 
 def added(repeats, tile, batch, padding, steps=12) -> dict:

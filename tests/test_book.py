@@ -18,6 +18,8 @@ LARGEST = 1_500_000  # bytes of an executed notebook
 ESCAPES: dict[str, list[str]] = {
     "01-task": ['print(f"measured here: {seconds_windows / seconds_image:.0f} times the seconds")'],
     "06-metrics": ["try:"],
+    "07-augmentation": ["try:"],
+    "09-weight-maps": ["def explain_absence():", "if real is None:"],
     "15-em-membranes": ["def explain_absence():", "if slices is None:", "if slices is None:", "if slices is None:"],
 }
 

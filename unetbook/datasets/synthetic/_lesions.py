@@ -32,14 +32,15 @@ def _draw(rng, shape):
     unit = min(shape) / 256  # everything grows with the picture
     lens = _lens(rng, shape)
     lesion = _outline(rng, lens > 0.5)
-    melanin, deep, blood = _skin(rng, shape, unit)
+    melanin, blood = _skin(rng, shape, unit)
     profile = _profile(rng, lesion, unit)
     amount = math.exp(rng.uniform(math.log(0.2), math.log(1.7)))
     melanin += amount * profile * _structure(rng, shape, unit)
-    deep += 0.25 * amount * profile * np.clip(drawing.noise(rng, shape, 12 * unit) - 0.7, 0, 1.5)
+    deep = 0.25 * amount * profile * np.clip(drawing.noise(rng, shape, 12 * unit) - 0.7, 0, 1.5)
     blood += rng.uniform(-0.1, 0.25) * profile
-    density = sum(p[..., None] * color for p, color in ((melanin, MELANIN), (deep, DEEP), (blood, BLOOD)))
-    image = np.float32([0.87, 0.81, 0.77]) * np.exp(-density)
+    pigments = (melanin, MELANIN), (deep, DEEP), (blood, BLOOD)
+    density = sum(amount[..., None] * color for amount, color in pigments)
+    image = np.float32([0.87, 0.81, 0.77]) * np.exp(-density)  # Beer-Lambert law
     _gel(rng, image, unit)
     _hairs(rng, image, unit)
     if rng.random() < 0.25:
@@ -77,13 +78,13 @@ def _profile(rng, lesion, unit):
 
 
 def _skin(rng, shape, unit):
-    """Melanin, deep melanin and blood (H, W) of the skin around the lesion: its tone, freckles and mottling."""
+    """Melanin and blood (H, W) of the skin around the lesion: its tone, freckles and mottling."""
     freckles = np.clip(drawing.noise(rng, shape, 5 * unit) - rng.uniform(1.3, 3), 0, 1)
     melanin = rng.gamma(1.5, 0.12) + rng.uniform(0, 0.7) * freckles
     melanin += 0.04 * drawing.noise(rng, shape, 1.5 * unit) + 0.05 * drawing.noise(rng, shape, 30 * unit)
     blood = rng.uniform(0.02, 0.28) + rng.uniform(0.02, 0.08) * drawing.noise(rng, shape, 10 * unit)
     blood += rng.uniform(0, 0.06) * drawing.noise(rng, shape, 3 * unit)
-    return melanin, np.zeros(shape, np.float32), blood
+    return melanin, blood
 
 
 def _structure(rng, shape, unit):
@@ -117,29 +118,33 @@ def _hairs(rng, image, unit):
     comb = rng.uniform(0, 2 * math.pi)  # the direction in which most of them lie
     for _ in range(rng.poisson(rng.choice([0, 5, 20]))):
         angle, length = comb + rng.normal(0, 0.7), rng.uniform(40, 220) * unit
-        start = rng.uniform(0, (width, height)) - 0.5 * length * np.array([math.cos(angle), math.sin(angle)])
-        middle = start + 0.5 * length * np.array([math.cos(angle), math.sin(angle)]) + rng.normal(0, 0.12 * length, 2)
-        end = start + length * np.array([math.cos(angle + 0.4), math.sin(angle + 0.4)])
+        middle = rng.uniform(0, (width, height))
+        start, end = middle - 0.5 * length * _toward(angle), middle + 0.5 * length * _toward(angle + 0.7)
+        middle += rng.normal(0, 0.12 * length, 2)
         path = (1 - step) ** 2 * start + 2 * step * (1 - step) * middle + step**2 * end  # a Bézier curve
         thick = rng.uniform(0.4, 1.8) * unit
         line = np.zeros_like(cover)
         points = [np.int32(np.round(16 * path))]
         cv2.polylines(line, points, False, 255 * min(thick, 1.0), max(round(thick), 1), cv2.LINE_AA, 4)
         np.maximum(cover, line, out=cover)
-    share = (cover[..., None] / np.float32(255)) * 0.9
+    share = np.float32(0.9 / 255) * cover[..., None]
     image += share * (color - image)
 
 
 def _ruler(rng, image, unit):
     """Draw the ticks of a ruler in place, all along one line."""
     start, angle = rng.uniform(0.2, 0.8, 2) * image.shape[1::-1], rng.uniform(-0.6, 0.6)
-    along, across = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
+    along, across = _toward(angle), _toward(angle + math.pi / 2)
     start[1] = rng.choice([0.12, 0.88]) * image.shape[0]
     for tick in range(-10, 11):
         foot = start + 5 * unit * tick * along
         head = foot + (8 if tick % 5 == 0 else 5) * unit * across
         points = [np.int32(np.round(16 * end)).tolist() for end in (foot, head)]
         cv2.line(image, *points, (0.2, 0.2, 0.2), max(round(unit), 1), cv2.LINE_AA, 4)
+
+
+def _toward(angle):
+    return np.array([math.cos(angle), math.sin(angle)])
 
 
 def _lens(rng, shape):
@@ -156,6 +161,7 @@ def _light(rng, shape):
 
 
 def _from_center(rng, shape):
-    """Distance (H, W) from about the middle of the picture, 1 at the middle of its edges."""
-    y, x = (np.linspace(-1, 1, side, dtype=np.float32) + rng.normal(0, 0.06) for side in shape)
+    """Distance (H, W) from about the middle of the picture, 1 at the edges of a square one."""
+    half = math.hypot(*shape) / math.sqrt(8)
+    y, x = (np.arange(side, dtype=np.float32) / half - side / (2 * half) + rng.normal(0, 0.06) for side in shape)
     return np.hypot(y[:, None], x)

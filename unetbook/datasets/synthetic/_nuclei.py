@@ -31,7 +31,7 @@ def _draw(rng, shape):
     light *= _chromatin(rng, shape, radius)
     light = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.8, 1.6))
     light += _haze(rng, light, radius)
-    light *= 1 + 0.3 * drawing.noise(rng, shape, 90)  # uneven illumination
+    light *= np.maximum(1 + 0.3 * drawing.noise(rng, shape, 90), 0.3)  # uneven illumination
     light += rng.uniform(0.02, 0.12) * (1 + 0.3 * drawing.noise(rng, shape, 60))  # stain in the medium
     light = np.maximum(rng.uniform(0.4, 1.1) / np.quantile(light, 0.99) * light, 0)
     photons = math.exp(rng.uniform(math.log(60), math.log(600)))  # of a pixel as bright as 1
@@ -75,7 +75,7 @@ def _nuclei(rng, shape, typical):
         wanted -= area
         depth = np.maximum(1 - level, 0) * radius
         # Smaller nuclei are more condensed, and shine the brighter for it.
-        bright = math.exp(rng.normal(0, spread)) * typical / radius
+        bright = math.exp(spread * max(rng.normal(), -1.6)) * typical / radius
         light[place] += bright * np.where(inside & (labels[place] > 0), 1 - 0.5 * np.exp(-depth / 2), 0)
     return labels, light
 
