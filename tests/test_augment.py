@@ -384,6 +384,8 @@ BAD = {
     "boolean labels": ((IMAGE, LABELS > 3), {}, TypeError, "labels are bool"),
     "a batch": ((IMAGE[None], LABELS[None]), {}, ValueError, r"one image .* shape \(1, 20, 30, 1\): loop over a batch"),
     "no channels": ((IMAGE[..., 0], LABELS), {}, ValueError, r"shape \(20, 30\): .* add \[..., None\]"),
+    "beyond float32": ((IMAGE.astype(float) * 1e300, LABELS), {}, ValueError, "NaN or infinity in the image"),
+    "weights beyond float32": ((IMAGE, LABELS), {"weights": LABELS * 1e300}, ValueError, "infinity in the weights"),
     "empty": ((IMAGE[:0], LABELS[:0]), {}, ValueError, r"shape \(0, 30, 1\)"),
     "one pixel wide": ((IMAGE[:, :1], LABELS[:, :1]), {}, ValueError, "each side 2 to 32766 pixels"),
     "too large": (
@@ -440,6 +442,9 @@ def test_images_and_fields_out_of_shape():
     for vectors in (np.zeros((3, 3)), np.zeros((3, 3, 3)), np.zeros((2, 1, 3))):
         with pytest.raises(ValueError, match=r"vectors must be \(2, rows, columns\)"):
             displacement((20, 30), vectors)
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="vectors hold NaN or infinity"):
+            displacement((20, 30), np.full((2, 3, 3), value))
     for shape in ((20,), (20, 30, 1), (0, 4)):
         with pytest.raises(ValueError, match=r"shape must be \(H, W\)"):
             displacement(shape, np.zeros((2, 3, 3)))

@@ -1,9 +1,11 @@
 import io
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from unetbook.datasets import folder
 
@@ -177,7 +179,103 @@ def test_an_alpha_channel(two, suffix, dtype):
         folder.load(*two)
 
 
-@pytest.mark.parametrize("name", ["a", "a_mask", "a_masks", "a-mask", "a_label", "a-labels", "a_segmentation", "a_gt"])
+def chunk(name, content):
+    return len(content).to_bytes(4) + name + content + zlib.crc32(name + content).to_bytes(4)
+
+
+def with_chunk(png, name, content):
+    """A PNG with one chunk more behind the first, which ends at byte 33."""
+    return png[:33] + chunk(name, content) + png[33:]
+
+
+def few_bits(numbers, bits, palette=None):
+    """A gray PNG of 1, 2, 4 or 8 bits a pixel, or one with a palette, whose pixels store these numbers."""
+    height, width = numbers.shape
+    rows = np.packbits(np.unpackbits(numbers[..., None], axis=2)[..., -bits:].reshape(height, -1), axis=1)
+    header = width.to_bytes(4) + height.to_bytes(4) + bytes([bits, 0 if palette is None else 3, 0, 0, 0])
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    png += chunk(b"IDAT", zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes())) + chunk(b"IEND", b"")
+    return png if palette is None else with_chunk(png, b"PLTE", np.array(palette, np.uint8).tobytes())
+
+
+def bmp(numbers, palette):
+    picture = Image.fromarray(numbers).convert("P")
+    picture.putpalette(np.array(palette, np.uint8).tobytes())
+    file = io.BytesIO()
+    picture.save(file, "BMP")
+    return file.getvalue()
+
+
+THREE = (np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % 3).astype(np.uint8)
+SWAPPED = [(0, 0, 0), (2, 2, 2), (1, 1, 1)]
+EQUAL = [(0, 0, 0), (1, 1, 1), (1, 1, 1)]
+
+
+CHANGED = {
+    "swapped": ("a.png", few_bits(THREE, 8, SWAPPED), r"has a palette, .*numpy\.array\(PIL\.Image\.open\(path\)\)"),
+    "equal": ("a.png", few_bits(THREE, 2, EQUAL), "has a palette, .*list the colors"),
+    "BMP": ("a.bmp", bmp(THREE, SWAPPED), "has a palette"),
+    "4 bits": ("a.png", few_bits(THREE, 4), r"has 4 bit\(s\) a pixel, and 1 is read as 17"),
+    "2 bits": ("a.png", few_bits(THREE, 2), r"has 2 bit\(s\) a pixel, .* as 85: divide .* by 85, save 8 bits"),
+    "1 bit": ("a.png", few_bits(THREE % 2, 1), r"has 1 bit\(s\) a pixel, and 1 is read as 255"),
+}
+
+
+@pytest.mark.parametrize("options", [{"classes": 3}, {"instances": True}])
+@pytest.mark.parametrize("kind", CHANGED)
+def test_numbers_that_reading_would_change(two, options, kind):
+    name, content, message = CHANGED[kind]
+    write(two[0] / "a.png", gray())
+    (two[1] / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"masks/{name} {message}"):
+        folder.load(*two, **options)[0]
+
+
+@pytest.mark.parametrize("options", [{"classes": 3}, {"instances": True}])
+@pytest.mark.parametrize("name", ["a.png", "a.bmp"])
+def test_a_palette_whose_colors_are_its_numbers(two, options, name):
+    ramp = [(level, level, level) for level in range(256)]
+    write(two[0] / "a.png", gray())
+    (two[1] / name).write_bytes(few_bits(THREE, 8, ramp) if name == "a.png" else bmp(THREE, ramp))
+    assert np.array_equal(folder.load(*two, **options)[0].labels, THREE)
+
+
+def test_a_palette_gives_its_colors(two):
+    colors = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
+    for folder_ in two:
+        (folder_ / "a.png").write_bytes(few_bits(THREE, 8, colors))
+    _, image, labels = folder.load(*two, classes=colors)[0]
+    assert np.array_equal(image, np.array(colors)[THREE] / 255) and np.array_equal(labels, THREE)
+    for content in (few_bits(THREE % 2, 1), few_bits(THREE % 2, 8, [(0, 0, 0), (255, 255, 255)])):
+        (two[1] / "a.png").write_bytes(content)
+        assert np.array_equal(folder.load(*two)[0].labels, THREE % 2)
+
+
+@pytest.mark.parametrize("bits", [2, 8, 16])
+@pytest.mark.parametrize("side", ["images", "masks"])
+def test_a_gray_level_that_is_transparent(two, bits, side):
+    pair(two, gray(), disc())
+    content = few_bits(THREE, bits) if bits < 16 else cv2.imencode(".png", THREE.astype(np.uint16))[1].tobytes()
+    file = two[0].parent / side / "a.png"
+    classes = [0, 1, 2, 85, 170] if side == "masks" else None
+    file.write_bytes(with_chunk(content, b"tRNS", bytes([0, 3])))
+    assert folder.load(*two, classes)[0].image.shape == (*SHAPE, 1)  # no pixel has the level 3
+    file.write_bytes(with_chunk(content, b"tRNS", bytes([0, 1])))
+    with pytest.raises(ValueError, match=rf"{side}/a\.png has transparent pixels \(alpha from 0 to "):
+        folder.load(*two, classes)[0]
+
+
+def test_a_jpeg_in_cmyk(two):
+    write(two[1] / "a.png", disc())
+    Image.new("CMYK", SHAPE[::-1], (0, 20, 40, 10)).save(two[0] / "a.jpg")
+    with pytest.raises(ValueError, match=r"images/a\.jpg is a JPEG in CMYK.*: convert it to RGB"):
+        folder.load(*two)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "a_mask", "a_masks", "a-mask", "a_label", "a-labels", "a_segmentation", "a_gt", "a_Mask", "a-GT", "a_Labels"],
+)
 def test_pairs_by_stem(two, name):
     pair(two, gray(), disc(), "a.jpg", f"{name}.tif")
     assert folder.load(*two).ids == ["a"]
@@ -291,6 +389,8 @@ def test_numbers_of_objects_stay_as_they_are(two, dtype):
     assert labels.dtype == np.int32 and np.array_equal(labels, numbers)
     with pytest.raises(ValueError, match="not both"):
         folder.load(*two, classes=2, instances=True)
+    with pytest.raises(ValueError, match="instances is True or False, not 'no'"):
+        folder.load(*two, instances="no")
 
 
 def test_numbers_of_objects_in_color(two):

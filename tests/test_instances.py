@@ -232,6 +232,7 @@ def test_targets_refuse_what_is_no_labels(make):
         (np.ones((4, 4)), "float64"),
         (np.ones((2, 4, 4), int), r"\(2, 4, 4\)"),
         (-np.ones((4, 4), int), "-1"),
+        (np.ones((0, 4), int), "at least one pixel"),
     ]:
         with pytest.raises(ValueError, match=message):
             make(bad)

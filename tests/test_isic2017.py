@@ -88,6 +88,16 @@ def test_a_missing_member(tmp_path, members, absent, what):
         isic2017.load(tmp_path)
 
 
+@pytest.mark.parametrize("folder", [IMAGES, MASKS])
+@pytest.mark.parametrize("name", ["{}/../../aa.png", "{}/aa\\b.png"])
+def test_a_path_that_leaves_the_folder(tmp_path, members, folder, name):
+    name = name.format(folder)
+    write(tmp_path, members | {name: b""})
+    with pytest.raises(ValueError) as caught:
+        isic2017.load(tmp_path)
+    assert repr(name) in str(caught.value) and f"{folder}.zip" in str(caught.value)
+
+
 def test_two_masks_of_one_image(tmp_path, members):
     mask = members[f"{MASKS}/ISIC_0000010_segmentation.png"]
     write(tmp_path, members | {f"{MASKS}/again/ISIC_0000010_segmentation.png": mask})

@@ -2,6 +2,7 @@ import os
 import re
 import warnings
 import zipfile
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -84,6 +85,7 @@ def test_separate_keeps_what_does_not_touch():
         (np.zeros((4, 4), bool), r"integers \(H, W\).*, not bool"),
         (np.zeros(4, int), r"integers \(H, W\)"),
         (np.array([[0, -3]]), "one is -3: renumber"),
+        (np.zeros((4, 4, 1), int), r"\(4, 4, 1\)"),
         (np.array([[0, 2**31]]), "one is 2147483648"),
     ],
 )
@@ -91,6 +93,19 @@ def test_separate_keeps_what_does_not_touch():
 def test_labels_are_refused(function, bad, message):
     with pytest.raises(ValueError, match=message):
         function(bad)
+
+
+def test_separate_keeps_what_nobody_annotated():
+    unknown = np.array([[1, 1, 2, 2, -1, 3], [1, 1, 2, 2, -1, 3]])
+    assert labels.separate(unknown).tolist() == [[1, 0, 0, 2, -1, 3]] * 2
+    with pytest.raises(ValueError, match=r"drop the last axis, labels\[..., 0\]"):
+        labels.separate(unknown[..., None] * 0)
+
+
+def test_an_image_without_pixels_has_no_components():
+    for shape in ((0, 5), (5, 0), (0, 0)):
+        for found in (labels.connected(np.zeros(shape, bool)), labels.relabel(np.zeros(shape, int))):
+            assert found.shape == shape and found.dtype == np.int32
 
 
 def test_one_image_only_where_a_stack_would_mix():
@@ -204,6 +219,7 @@ def test_as_labels(mask, classes, row):
         (gray(0, -1, dtype=int), 3, "holds -1, 0: .*weight 0"),
         (gray(0, 1, 2), 2, r"class indices 0 to 1, the mask holds 0, 1, 2: .*classes=3"),
         (gray(0, 255), 2, "class indices 0 to 1, the mask holds 0, 255: leave classes out"),
+        (gray(0, 255), 256, "class indices 0 to 255, the mask holds 0, 255: leave classes out"),
         (gray(0, 1, 255), 2, "holds 0, 1, 255: if 255 marks"),
         (gray(0, 1), 1, "at least 2, not 1"),
         (rgb(BLACK, RED, RED), None, r"\(255, 0, 0\) in 4 pixels, \(0, 0, 0\) in 2 pixels: .*classes=\[\(0, 0, 0\)"),
@@ -331,18 +347,18 @@ def test_instances_refuse(masks, message):
 # ---------------------------------------------------------------- run lengths
 
 
-def encode_slowly(mask):
-    """Walk down each column, pixel after pixel."""
-    runs, number, before = [], 0, False
-    for column in mask.T.tolist():
-        for pixel in column:
+def rows_slowly(picture):
+    """Walk down each column, pixel after pixel: the row of each label that occurs, in ascending order."""
+    runs, number, before = {}, 0, 0
+    for column in picture.T.tolist():
+        for k in column:
             number += 1
-            if pixel and not before:
-                runs.append([number, 0])
-            if pixel:
-                runs[-1][1] += 1
-            before = pixel
-    return " ".join(f"{start} {length}" for start, length in runs)
+            if k and k != before:
+                runs.setdefault(k, []).append([number, 0])
+            if k:
+                runs[k][-1][1] += 1
+            before = k
+    return {k: " ".join(f"{start} {length}" for start, length in runs[k]) for k in sorted(runs)}
 
 
 def test_run_lengths_by_hand():
@@ -363,11 +379,10 @@ def test_run_lengths_agree_with_the_plain_loop(density, dtype):
     rng = np.random.default_rng(5)
     picture = rng.integers(1, 40, (11, 9)).repeat(3, axis=0).repeat(2, axis=1) * 5
     picture = np.where(rng.random(picture.shape) < density, picture, 0).astype(dtype)
-    occurring = np.unique(picture[picture > 0])
-    rows = labels.rle_rows(picture)
-    assert len(rows) == len(occurring) > 5
-    for row, k in zip(rows, occurring, strict=True):
-        assert row == labels.rle_encode(picture == k) == encode_slowly(picture == k)
+    expected = rows_slowly(picture)
+    assert labels.rle_rows(picture) == list(expected.values()) and len(expected) > 5
+    for k, row in expected.items():
+        assert labels.rle_encode(picture == k) == row
         decoded = labels.rle_decode(row, picture.shape)
         assert decoded.dtype == bool and np.array_equal(decoded, picture == k)
 
@@ -407,16 +422,35 @@ def test_rle_encode_refuses(bad, message):
         labels.rle_encode(bad)
 
 
-def test_run_lengths_of_real_nuclei_agree_with_the_plain_loop():
+def test_run_lengths_of_all_real_nuclei_agree_with_the_plain_loop():
+    """Each mask by itself, and the label images that they make."""
     folder = os.environ.get("UNETBOOK_DATA")
     archive = Path(folder or "", "dsb2018", "stage1_train.zip")
     if not folder or not archive.is_file():
         pytest.skip("the nuclei of the Data Science Bowl are not at hand: set UNETBOOK_DATA")
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if "/masks/" in name and name.endswith(".png"))
-        assert len(names) > 20_000
-        for name in names[::500]:
-            data = np.frombuffer(opened.read(name), np.uint8)
-            mask = labels.as_labels(cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
-            assert labels.rle_rows(mask) == [labels.rle_encode(mask)] == [encode_slowly(mask)], name
-            assert np.array_equal(labels.rle_decode(labels.rle_encode(mask), mask.shape), mask), name
+        images = [list(group) for _, group in groupby(names, key=os.path.dirname)]
+        assert len(names) > 28_000 and len(images) > 660
+        for image in images:
+            data = [np.frombuffer(opened.read(name), np.uint8) for name in image]
+            masks = [cv2.imdecode(each, cv2.IMREAD_GRAYSCALE) > 0 for each in data]
+            expected = {}
+            for picture in without_overlap(masks):
+                rows = rows_slowly(picture)
+                assert labels.rle_rows(picture) == list(rows.values()), os.path.dirname(image[0])
+                expected |= rows
+            for k, (name, mask) in enumerate(zip(image, masks, strict=True), start=1):
+                assert labels.rle_encode(mask) == expected[k], name
+                assert np.array_equal(labels.rle_decode(expected[k], mask.shape), mask), name
+
+
+def without_overlap(masks):
+    """Label images in which mask k is k + 1, whole: one, and another where masks overlap."""
+    pictures = []
+    for number, mask in enumerate(masks, start=1):
+        free = next((picture for picture in pictures if not picture[mask].any()), None)
+        if free is None:
+            pictures.append(free := np.zeros(mask.shape, np.int32))
+        free[mask] = number
+    return pictures

@@ -122,7 +122,9 @@ PLAIN = {
         {"sums": dice_sums, "smooth": 0.0, "pooled": True},
     ),
     "v_net_dice": (losses.v_net_dice, plain_regions, {"sums": v_net_sums}),
+    "v_net_dice pooled": (losses.VNetDice(pooled=True), plain_regions, {"sums": v_net_sums, "pooled": True}),
     "tversky": (losses.tversky, plain_regions, {"sums": tversky_sums}),
+    "tversky pooled": (losses.Tversky(pooled=True), plain_regions, {"sums": tversky_sums, "pooled": True}),
     "tversky halves": (losses.Tversky(alpha=0.5, beta=0.5), plain_regions, {"sums": dice_sums}),
     "bce_dice": (losses.bce_dice, plain_regions, {"sums": dice_sums, "energy": 0.5}),
     "bce_dice pooled": (
@@ -437,6 +439,7 @@ BAD = {
     ),
     "one weight an image": (TRUTH, LOGITS, np.ones(1), ValueError, r"weights of shape \(1,\) do not match logits"),
     "weights of another size": (TRUTH, LOGITS, np.ones((1, 4, 5)), ValueError, r"weights of shape \(1, 4, 5\) do not"),
+    "negative weights": (TRUTH, LOGITS, -np.ones((1, 4, 4)), ValueError, r"weights must be at least 0, and one is -1"),
 }
 
 

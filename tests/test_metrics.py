@@ -120,6 +120,15 @@ def test_nan_and_labels_that_are_no_class_give_nan_unless_left_out(kind):
 
 
 @pytest.mark.backend
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("bad", [np.nan, -1])
+def test_weights_that_mean_nothing_give_nan(kind, bad):
+    labels, logits, weights = next(batches(3))
+    weights[0, 0, 0] = bad
+    assert np.isnan(float(kind(3)(labels, logits, weights)))
+
+
+@pytest.mark.backend
 def test_wrong_shapes_are_refused_with_the_fix():
     labels, logits, weights = next(batches(3))
     with pytest.raises(ValueError, match=r"\(3, 5, 6, 3\) are not \(N, H, W, C\) with classes=2: .*IoU\(classes=3\)"):

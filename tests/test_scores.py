@@ -75,6 +75,7 @@ def test_objects_of_empty_pictures():
         (np.ones((2, 2)), 0.5, "float64"),
         (-np.ones((2, 2), int), 0.5, "at least 0"),
         (np.ones((2, 2), int), 0.4, "0.4"),
+        (np.ones((2, 2), int), (0.5, 0.7), "average_precision takes several"),
     ],
 )
 def test_objects_refuse(truth, threshold, message):
@@ -265,8 +266,11 @@ def test_dsb_score_is_the_mean_over_images():
     truths = [many, row(3, 5), np.zeros((4, 4), int)]
     predictions = [np.where(many > 5, 0, many), row(5, 5), np.zeros((4, 4), int)]
     assert scores.dsb_score(truths, predictions) == pytest.approx((5 / 9 + 0.2 + 1) / 3)
+    assert scores.dsb_score(iter(truths), iter(predictions)) == scores.dsb_score(truths, predictions)
     stack = np.stack([many, many])
     assert scores.dsb_score(stack, stack) == 1
+    with pytest.raises(ValueError, match=r"\(3, 3, 1\) are no stack"):
+        scores.dsb_score(many[..., None], many[..., None])
     for fewer in (truths[:2], []):
         with pytest.raises(ValueError, match="one of each for every image"):
             scores.dsb_score(fewer, predictions)
@@ -588,6 +592,7 @@ def test_perfect_and_degenerate_slices(slice_pair):
         (np.ones((2, 2), int), np.full((2, 2), np.nan), "NaN"),
         (np.ones((2, 2), int), np.full((2, 2), 1.5), "nets.probabilities"),
         (np.ones((2, 2)), np.ones((2, 2)), "float64"),
+        (np.array([[0, 255]]), np.ones((1, 2)), "0 and 255 only: pass truth > 0"),
         (np.ones((2, 2, 2), int), np.ones((2, 2, 2)), "slice by slice"),
         (np.ones((2, 2), int), np.ones((2, 3)), "same shape"),
     ],
@@ -595,6 +600,18 @@ def test_perfect_and_degenerate_slices(slice_pair):
 def test_em_scores_refuse(truth, probability, message):
     with pytest.raises(ValueError, match=message):
         scores.em_scores(truth, probability)
+
+
+@pytest.mark.parametrize("threshold", [np.nan, 5, -1, [0.5]])
+def test_em_scores_refuse_thresholds(threshold):
+    with pytest.raises(ValueError, match="threshold must be one number"):
+        scores.em_scores(np.ones((2, 2), int), np.ones((2, 2)), threshold)
+
+
+@pytest.mark.parametrize("dtype", [bool, int])
+def test_em_scores_of_a_slice_without_pixels(dtype):
+    for shape in ((0, 5), (5, 0), (0, 0)):
+        assert set(scores.em_scores(np.zeros(shape, dtype), np.zeros(shape)).values()) == {0}
 
 
 def test_definitions_disagree_on_real_membranes_one_pixel_thicker():

@@ -10,6 +10,7 @@ from skimage.filters import threshold_otsu
 
 from unetbook import labels, nets, scores, training
 from unetbook.datasets import synthetic
+from unetbook.datasets.synthetic import _lesions
 
 KINDS = [synthetic.membranes, synthetic.cells, synthetic.nuclei, synthetic.lesions]
 
@@ -117,6 +118,87 @@ def test_the_outline_of_a_lesion_lies_at_half_its_contrast():
     skin, outline, lesion = (np.array(blue[name]) for name in bands)
     assert np.mean(lesion < skin) > 0.9
     assert 0.4 < np.mean(skin - outline) / np.mean(skin - lesion) < 0.6
+
+
+def test_hairs_are_thin_dark_lines_that_leave_the_labels_alone(monkeypatch):
+    images, truth = synthetic.lesions(24, 128, 3)
+    draw_hairs = _lesions._hairs
+    # On a copy: the same random numbers are drawn, and the picture stays bald.
+    monkeypatch.setattr(_lesions, "_hairs", lambda rng, image, unit: draw_hairs(rng, image.copy(), unit))
+    bald, same = synthetic.lesions(24, 128, 3)
+    np.testing.assert_array_equal(truth, same)
+    darker = (bald - images).mean(axis=-1)
+    hairs = np.abs(bald - images).max(axis=-1) > 0.02
+    shares = hairs.mean(axis=(1, 2))
+    assert 0.2 < np.mean(shares == 0) < 0.6 and 0.1 < shares.max() < 0.5  # none, a few or many
+    np.testing.assert_array_equal(images[shares == 0], bald[shares == 0])
+    on_skin = hairs & (truth == 0) & (bald.mean(axis=-1) > 0.3)
+    assert np.count_nonzero(on_skin) > 10_000
+    assert (darker[on_skin] > 0).mean() > 0.99 and darker[on_skin].mean() > 0.05
+    square, thick = np.ones((7, 7), np.uint8), 0  # the square fits in only where hairs cross
+    for hair in hairs[shares > 0].astype(np.uint8):
+        thick += cv2.morphologyEx(hair, cv2.MORPH_OPEN, square).sum()
+        _, _, boxes, _ = cv2.connectedComponentsWithStats(hair, connectivity=8)
+        assert boxes[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max() > 15  # a line, no speck
+    assert thick < 0.06 * np.count_nonzero(hairs)
+
+
+def keeping(function, results):
+    """The function, which also puts what it returns into a list."""
+
+    def call(*arguments):
+        results.append(function(*arguments))
+        return results[-1]
+
+    return call
+
+
+def test_dark_corners_follow_the_lens_and_leave_the_labels_alone(monkeypatch):
+    lens, lenses = _lesions._lens, []
+    monkeypatch.setattr(_lesions, "_lens", keeping(lens, lenses))
+    images, truth = synthetic.lesions(24, 128, 3)
+    lenses = np.array(lenses)
+    dark, middle = lenses <= 0.5, (slice(None), slice(40, 88), slice(40, 88))
+    cut = dark.any(axis=(1, 2))
+    assert 0.25 < cut.mean() < 0.75 and lenses[~cut].min() > 0.99  # about half of the pictures
+    assert dark[cut][:, [0, 0, -1, -1], [0, -1, 0, -1]].all() and not dark[middle].any()
+    assert not truth[dark].any()
+    within = np.array([cv2.erode(corner, np.ones((9, 9))) for corner in dark.astype(np.uint8)]) > 0  # beyond the blur
+    assert images[within].mean() < 0.1
+    light = []
+    for share in (0.2, 0.4):  # of the light in the dark corners, which end where they did
+        changed = iter(np.where(dark, np.float32(share), lenses))
+        monkeypatch.setattr(_lesions, "_lens", lambda rng, shape, changed=changed: (lens(rng, shape), next(changed))[1])
+        other, same = synthetic.lesions(24, 128, 3)
+        np.testing.assert_array_equal(truth, same)
+        assert np.abs(other - images)[middle].max() < 1e-6
+        light.append(other[within].mean())
+    assert light[1] == pytest.approx(2 * light[0], rel=0.02)
+
+
+def test_a_lesion_ends_where_the_lens_does():
+    visible = np.zeros((64, 64), bool)
+    visible[:, :36] = True
+    lesions = np.array([_lesions._outline(np.random.default_rng(seed), visible) for seed in range(20)])
+    assert not lesions[:, ~visible].any() and lesions[:, :, 35].any()
+    rows, columns = np.indices((40, 160))
+    wide = np.hypot(rows - 19.5, columns - 79.5) < 74
+    across = _lesions._outline(np.random.default_rng(4), wide)  # from edge to edge: it cuts a dark corner off
+    assert across[0].any() and across[-1].any() and not across[~wide].any()
+
+
+def test_light_falls_with_the_squared_distance_from_the_center(monkeypatch):
+    places, falls = [], []
+    monkeypatch.setattr(_lesions, "_from_center", keeping(_lesions._from_center, places))
+    monkeypatch.setattr(_lesions.drawing, "noise", lambda rng, shape, scale: np.zeros(shape, np.float32))
+    for seed in range(40):
+        light = _lesions._light(np.random.default_rng(seed), (32, 48))[..., 1]
+        squared = places[-1] ** 2
+        slope, center = np.polyfit(squared.ravel(), light.ravel(), 1)
+        np.testing.assert_allclose(light, center + slope * squared, atol=1e-4)
+        falls.append(-slope / center)
+        assert places[-1].min() < 0.1 and places[-1][[0, 0, -1, -1], [0, -1, 0, -1]].min() > 1.1
+    assert 0 <= min(falls) < 0.05 and 0.25 < max(falls) <= 0.3 + 1e-4
 
 
 def test_two_hundred_pictures_take_seconds(draw):

@@ -89,6 +89,16 @@ def test_a_missing_file(root):
         usiigaci.load(root)
 
 
+@pytest.mark.parametrize("name", ["../x.png", "/x.png", "train/../../x.png", "train\\x.png", "C:/x.png"])
+def test_a_path_that_leaves_the_folder(root, name):
+    pack(root)
+    with zipfile.ZipFile(root / "usiigaci/usiigaci.zip", "a") as archive:
+        archive.writestr(name, b"")
+    with pytest.raises(ValueError) as caught:
+        usiigaci.load(root)
+    assert repr(name) in str(caught.value) and "usiigaci.zip" in str(caught.value)
+
+
 def test_a_truncated_image(root):
     path = root / "usiigaci/train/set2/raw.tif"
     whole = path.read_bytes()

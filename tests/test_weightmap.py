@@ -1,5 +1,7 @@
+import tracemalloc
 from itertools import product
 
+import cv2
 import numpy as np
 import pytest
 
@@ -177,6 +179,28 @@ def test_touching_cells_have_no_gap_to_weigh_until_separated():
     weights = weightmap.border_weights(apart)[contact]
     assert np.array_equal(weights > 0, apart[contact] == 0)
     assert weights[:, 4:6] == pytest.approx(10 * np.exp(-9 / 50), abs=WITHIN)  # two pixels of gap: 1 + 2
+    labels[10:30, 20] = -1
+    assert np.array_equal(label_tools.separate(labels) == -1, labels == -1)
+
+
+@pytest.mark.parametrize("function", [weightmap.border_weights, weightmap.weight_map])
+def test_the_fast_maps_take_the_memory_of_a_few_images(function):
+    labels = np.zeros((512, 512), np.int32)
+    for number, (row, column) in enumerate(product(range(11), repeat=2), start=1):
+        labels[46 * row + 5 : 46 * row + 40, 46 * column + 5 : 46 * column + 40] = number
+    assert labels.max() == 121
+    one_image = 4 * labels.size  # float32
+    tracemalloc.start()  # also sees the distance maps of OpenCV, which lie in arrays of NumPy
+    try:
+        cv2.distanceTransform((labels != 1).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        assert tracemalloc.get_traced_memory()[1] > 1.2 * one_image  # the mask, a quarter, and the distances
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        weights = function(labels)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert weights.max() > 0 and one_image < peak < 8 * one_image
 
 
 def test_every_run_gives_the_same_bits():
@@ -244,6 +268,11 @@ BAD_PARAMETERS = [
     ({"w0": np.inf}, "w0 must be .* not inf"),
 ]
 MAPS = [weightmap.border_weights, weightmap.border_weights_plain, weightmap.weight_map]
+
+
+@BOTH
+def test_a_sigma_of_almost_nothing_leaves_no_weight(border):
+    assert not border(np.array([[1, 0, 2], [1, 0, 2]]), sigma=1e-20).any()
 
 
 @pytest.mark.parametrize("function, bad", list(product(MAPS, BAD_LABELS + BAD_PARAMETERS)))

@@ -26,7 +26,8 @@ def from_probabilities(prediction, way="components", threshold=0.5, smallest=0, 
     - ``"watershed"``: the same; ``depth``, 1 px.
     - ``"border"``: soft-max (H, W, 3) of background, interior, border.
     - ``"regrow"``: foreground of a network that learned objects with a gap between them; ``grow``, 1 px.
-    - ``"distance"``: distances (H, W) or (H, W, 1) in pixels, as the network returns them; ``depth``, 2 px.
+    - ``"distance"``: distances (H, W) or (H, W, 1) in pixels, as the network returns them; ``depth``, 2 px, below
+      which nothing is an object: of probabilities, at most 1, none is left.
 
     threshold: the least value of an object's pixel, a probability, for a distance pixels. smallest: objects of fewer
     pixels become background. Returns int32 (H, W), all 0 where there is no object. Raises ``ValueError`` for an
@@ -106,7 +107,7 @@ def border_target(objects) -> np.ndarray:
     wide along the background, two where objects touch. The edge of the image makes no border. objects: integer labels
     (H, W). Returns int32 (H, W). Raises ``ValueError`` for other labels. Chapter 10.
     """
-    objects = labels.relabel(objects)
+    objects = _relabeled(objects)
     padded = np.pad(objects, 1, mode="edge")
     neighbors = padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]
     outline = np.any([neighbor != objects for neighbor in neighbors], axis=0)
@@ -121,12 +122,20 @@ def distance_target(objects) -> np.ndarray:
     the distance to the background alone has not. Pieces of one label count as objects. objects: integer labels (H, W).
     Returns float32 (H, W). Raises ``ValueError`` for other labels. Chapter 10.
     """
-    objects = labels.relabel(objects)
+    objects = _relabeled(objects)
     target = np.zeros(objects.shape, np.float32)
     for number, box in enumerate(ndimage.find_objects(objects), start=1):
         inside = objects[box] == number
         target[box][inside] = _depths(inside)[inside]
     return target
+
+
+def _relabeled(objects):
+    """Pieces numbered 1 to n; ``ValueError`` also for an image without pixels."""
+    objects = labels.relabel(objects)
+    if not objects.size:
+        raise ValueError(f"the labels must hold at least one pixel, not {objects.shape}")
+    return objects
 
 
 def _flood(landscape, mask, depth):

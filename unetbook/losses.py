@@ -14,8 +14,8 @@ Region losses (Dice family) count a pixel as often as its weight says, so that o
 taken per image and averaged over images (``None`` returns these, (N,)), or over the whole batch with ``pooled=True``.
 
 A NaN in logits or weights, or a label that is no class, makes the loss NaN, also where the weight is 0: compiled code
-cannot raise. Labels in a NumPy array are checked, and raise ``ValueError``, as other shapes do; floats as labels raise
-``TypeError``.
+cannot raise. Labels and weights in NumPy arrays are checked, and raise ``ValueError``, as other shapes do; floats as
+labels raise ``TypeError``.
 """
 
 import keras
@@ -222,6 +222,8 @@ def _classes(logits):
 def _checked(labels, logits, weights):
     """Labels and weights (or ``None``) as (N, H, W), logits (N, H, W, C); an error names what does not fit."""
     low, high = (labels.min(initial=0), labels.max(initial=0)) if isinstance(labels, np.ndarray) else (0, 0)
+    if isinstance(weights, np.ndarray) and weights.min(initial=0) < 0:
+        raise ValueError(f"weights must be at least 0, and one is {weights.min()}: 0 leaves a pixel out")
     labels, logits = ops.convert_to_tensor(labels), ops.convert_to_tensor(logits)
     if len(logits.shape) != 4:
         raise ValueError(f"logits must be (N, H, W, C), not {tuple(logits.shape)}")

@@ -7,8 +7,9 @@ and scores of objects, are in ``unetbook.scores``.
 
 Pixels of weight 0 (not annotated) are left out. All others count the same, whatever their weight: a weight map is for
 the loss, and scores with and without one remain comparable. Keras gives weights to ``weighted_metrics`` only, not to
-``metrics``. Where a logit is NaN or a label no class, the result is NaN: compiled code cannot raise. Other shapes raise
-``ValueError``. All are registered: a saved model keeps its metrics, and loads once this module is imported.
+``metrics``. Where a logit is NaN, a label no class, or a weight NaN or negative, the result is NaN: compiled code
+cannot raise. Other shapes raise ``ValueError``. All are registered: a saved model keeps its metrics, and loads once
+this module is imported.
 """
 
 import keras
@@ -44,7 +45,8 @@ class _PixelMetric(keras.metrics.Metric):
         true, predicted = self._one_hot(labels), self._one_hot(found)
         if sample_weight is not None:
             weights = _plane("weights", ops.convert_to_tensor(sample_weight, dtype=self.dtype), logits)
-            true, predicted = (ops.where(weights[..., None] > 0, one, 0.0) for one in (true, predicted))
+            absent = ops.where(weights == 0, 0.0, float("nan"))[..., None]  # NaN: the weight is negative or NaN
+            true, predicted = (ops.where(weights[..., None] > 0, one, absent) for one in (true, predicted))
         for counts, pixels in ((self.both, true * predicted), (self.true, true), (self.predicted, predicted)):
             counts.assign(counts + ops.sum(pixels, axis=(0, 1, 2)))
 

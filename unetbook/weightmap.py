@@ -39,7 +39,7 @@ def border_weights(labels, w0=10.0, sigma=5.0) -> np.ndarray:
     for number, box in enumerate(ndimage.find_objects(numbers), start=1):
         if box is None:  # a gap in the numbering
             continue
-        box = _grown(box, int(reach - 1))
+        box = _grown(box, max(int(reach - 1), 0))
         outside = (numbers[box] != number).view(np.uint8)
         distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         first, farther = nearest[box], np.maximum(nearest[box], distance)

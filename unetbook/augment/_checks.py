@@ -19,9 +19,10 @@ def checked(image, labels, rng, weights):
         raise TypeError(f"the image is {image.dtype}: scale it to floats, for uint8 image.astype('float32') / 255")
     if not np.issubdtype(labels.dtype, np.integer):
         raise TypeError(f"labels are {labels.dtype}: they must be integers, for instance (mask > 0.5).astype(int)")
-    planes = {"image": image, "labels": labels}
-    if weights is not None:
-        planes["weights"] = weights = np.asarray(weights, np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        image = image.astype(np.float32, copy=False)
+        weights = None if weights is None else np.asarray(weights, np.float32)
+    planes = {"image": image, "labels": labels} | ({} if weights is None else {"weights": weights})
     for name, plane in planes.items():
         if plane.shape[:2] != image.shape[:2] or plane.ndim != (3 if name == "image" else 2):
             raise ValueError(f"{name} of shape {plane.shape} do not match an image of shape {image.shape}")
@@ -29,7 +30,7 @@ def checked(image, labels, rng, weights):
             raise ValueError(f"NaN or infinity in the {name}: repair such pixels, or drop the image")
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng must be a generator such as numpy.random.default_rng(0), not {rng!r}")
-    return image.astype(np.float32, copy=False), labels, weights
+    return image, labels, weights
 
 
 def check_amount(name, value):

@@ -39,4 +39,6 @@ def displacement(shape, vectors) -> np.ndarray:
         raise ValueError(f"shape must be (H, W) with at least one pixel, not {shape}")
     if vectors.ndim != 3 or len(vectors) != 2 or min(vectors.shape) < 2:
         raise ValueError(f"vectors must be (2, rows, columns) with at least 2 x 2 points, not {vectors.shape}")
+    if not np.isfinite(vectors).all():
+        raise ValueError("vectors hold NaN or infinity: each displacement must be a number of pixels")
     return whole(strips(shape, np.zeros((2, 2)), np.zeros(2), vectors))

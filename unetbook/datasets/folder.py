@@ -1,5 +1,6 @@
 """Your own images and masks, from two folders. Taught in chapter 21."""
 
+import re
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from unetbook import labels
 from unetbook.datasets import _files, _images
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-ENDINGS = tuple(mark + word for mark in "_-" for word in ("mask", "masks", "label", "labels", "segmentation", "gt"))
+ENDING = re.compile(r"[_-](masks?|labels?|segmentation|gt)$", re.IGNORECASE)
 
 
 def load(images, masks, classes=None, instances=False) -> _files.Samples:
@@ -18,20 +19,23 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
 
     images, masks: two folders of PNG, JPEG, BMP or TIFF files (one picture a file; folders inside are not read).
     ``cell.jpg`` pairs with a mask of the same stem, ``cell.png``, or of that stem and an ending: ``cell_mask.tif``,
-    ``cell-labels.png``; the endings are mask(s), label(s), segmentation and gt after ``_`` or ``-``. Files without a
-    partner are left out, and a warning names them.
+    ``cell-labels.png``; the endings are mask(s), label(s), segmentation and gt after ``_`` or ``-``, in small
+    or capital letters. Files without a partner are left out, and a warning names them.
 
     Each sample is a ``Sample``: id (the image's stem), image float32 (H, W, 1) or (H, W, 3) in [0, 1], labels int32
     (H, W). 8 bits are divided by 255 and 16 bits by 65535, also side by side; an opaque alpha channel is dropped; a
     turn that a camera wrote into EXIF is ignored. All images must have the channels of the first one: gray and color
     are not mixed. Masks are read by ``labels.as_labels(mask, classes)``; with ``instances`` their values are the
-    numbers of objects and stay as they are. A mask of background alone is fine; JPEG is read for 0/255 masks only.
+    numbers of objects and stay as they are. A mask of background alone is fine; JPEG is read for 0/255 masks only. A
+    palette gives its colors: with ``instances`` or a number of classes it is refused, as are PNGs of 1, 2 or 4 bits.
 
     Raises ``FileNotFoundError`` or ``NotADirectoryError`` for a folder; ``ValueError`` that names the files when there
     are no pictures, no pairs, two masks of one image or two images of one mask, and, when the sample is read, when a
-    file is damaged, transparent, of another bit depth or number of channels, when sizes differ, and when the values of
-    a mask are ambiguous, such as the grays that JPEG leaves. Chapter 21.
+    file is damaged, transparent, in CMYK, of another bit depth or number of channels, when sizes differ, and when the
+    values of a mask are ambiguous, such as the grays that JPEG leaves. Chapter 21.
     """
+    if not isinstance(instances, (bool, np.bool_)):
+        raise ValueError(f"instances is True or False, not {instances!r}")
     if instances and classes is not None:
         raise ValueError("give classes or instances=True, not both: values are classes or numbers of objects")
     images, masks = Path(images).expanduser(), Path(masks).expanduser()
@@ -47,6 +51,7 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
     _warn_of_the_others(image_files + mask_files, pairs)
     first = next(iter(pairs.values()))[0]
     channels = _image(first).shape[2]
+    numbers = instances or isinstance(classes, (int, np.integer))
 
     def sample(id_):
         image_file, mask_file = pairs[id_]
@@ -56,7 +61,7 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
                 f"{image_file} has {image.shape[2]} channel(s) and {first} has {channels}: save all images in gray, or "
                 "all in RGB"
             )
-        mask = _images.mask(mask_file.read_bytes(), mask_file, like=image)
+        mask = _images.mask(mask_file.read_bytes(), mask_file, like=image, numbers=numbers)
         jpeg = "JPEG changes values, save masks as PNG" if mask_file.suffix.lower() in (".jpg", ".jpeg") else ""
         if jpeg and (instances or classes is not None):  # a changed value may look like another class or object
             raise ValueError(f"{mask_file}: {jpeg}")
@@ -86,9 +91,10 @@ def _pairs(images, masks) -> dict:
     """Files (image, mask) by the image's stem; two partners of one file are an error."""
     pairs, owners, by_stem = {}, {}, defaultdict(list)
     for mask in masks:
-        by_stem[mask.stem].append(mask)
+        for stem in {mask.stem, ENDING.sub("", mask.stem)}:
+            by_stem[stem].append(mask)
     for image in images:
-        partners = [mask for ending in ("", *ENDINGS) for mask in by_stem[image.stem + ending]]
+        partners = by_stem[image.stem]
         if len(partners) > 1:
             raise ValueError(f"{image} pairs with two masks, {partners[0]} and {partners[1]}: keep one")
         for mask in partners:

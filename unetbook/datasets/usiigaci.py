@@ -56,7 +56,7 @@ def load(root=None, ids=None) -> _files.Samples:
 
     def sample(id_):
         image = _images.image(members.read(images[id_]), members.where(images[id_]), channels=1)
-        mask = _images.mask(members.read(masks[id_]), members.where(masks[id_]), like=image)
+        mask = _images.mask(members.read(masks[id_]), members.where(masks[id_]), like=image, numbers=True)
         try:
             return _files.Sample(id_, image, _cells(mask))
         except ValueError as error:

@@ -15,8 +15,8 @@ def binary(mask) -> np.ndarray:
     return mask.astype(bool)
 
 
-def integer(labels, *, stack=False) -> np.ndarray:
-    """The labels (H, W), with ``stack`` also (N, H, W), as an array of integers from 0 up that fit int32."""
+def integer(labels, *, stack=False, lowest=0) -> np.ndarray:
+    """The labels (H, W), with ``stack`` also (N, H, W), as an array of integers from ``lowest`` up that fit int32."""
     labels = np.asarray(labels)
     if labels.ndim not in ((2, 3) if stack else (2,)) or not np.issubdtype(labels.dtype, np.integer):
         shapes = "(H, W) or (N, H, W)" if stack else "(H, W)"
@@ -24,7 +24,11 @@ def integer(labels, *, stack=False) -> np.ndarray:
             f"labels must be integers {shapes}, not {labels.dtype} {labels.shape}: number the objects of a binary mask "
             "with labels.connected, and take a stack image by image"
         )
-    if labels.size and (labels.min() < 0 or labels.max() > LARGEST):
-        bad = labels.min() if labels.min() < 0 else labels.max()
-        raise ValueError(f"labels must lie in 0..{LARGEST}, with 0 = background; one is {bad}: renumber the objects")
+    if labels.ndim == 3 and labels.shape[2] == 1:
+        raise ValueError(f"labels of shape {labels.shape} are no stack (N, H, W): drop the last axis, labels[..., 0]")
+    if labels.size and (labels.min() < lowest or labels.max() > LARGEST):
+        bad = labels.min() if labels.min() < lowest else labels.max()
+        raise ValueError(
+            f"labels must lie in {lowest}..{LARGEST}, with 0 = background; one is {bad}: renumber the objects"
+        )
     return labels

@@ -17,7 +17,8 @@ def as_labels(mask, classes=None) -> np.ndarray:
     classes: what the values are.
 
     - ``None``: a binary mask, 0/1 or 0/255, in 16 bits also 0/65535. Returns 0 and 1. One value alone is fine too.
-    - a number n: class indices 0 to n - 1, background included, returned as they are. 0/255 is refused here.
+    - a number n: class indices 0 to n - 1, background included, returned as they are. A mask of 0 and 255 alone is
+      refused, even where n is 256: it is binary far more often than it is two classes of 256.
     - a list in the order of the classes, of RGB colors, ``[(0, 0, 0), (255, 0, 0)]``, or of gray levels,
       ``[0, 128, 255]``. A dict from color to class index lets several colors share a class. OpenCV reads BGR: turn it
       around first, ``mask[..., ::-1]``.
@@ -109,7 +110,7 @@ def _indices(gray, classes):
     if classes < 2:
         raise ValueError(f"classes counts the background too: it is at least 2, not {classes}")
     highest = int(gray.max())
-    if highest < classes:
+    if highest < classes and not (highest == 255 and np.isin(gray, (0, 255)).all()):
         return gray.astype(np.int32)
     if np.isin(gray, (0, 255)).all():
         fix = "leave classes out for a 0/255 mask"

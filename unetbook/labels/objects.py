@@ -23,8 +23,9 @@ def connected(mask, connectivity=4) -> np.ndarray:
     mask = _checks.binary(mask)
     if connectivity not in (4, 8):
         raise ValueError(f"connectivity must be 4 or 8, not {connectivity!r}")
-    _, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S)
-    return components
+    if not mask.size:  # OpenCV crashes on an image without pixels
+        return np.zeros(mask.shape, np.int32)
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=int(connectivity), ltype=cv2.CV_32S)[1]
 
 
 def relabel(labels) -> np.ndarray:
@@ -76,10 +77,11 @@ def separate(labels) -> np.ndarray:
     object is favored, and an object one or two pixels thin along a contact may vanish. Afterwards no two
     objects share a pixel edge; they may still meet at a corner, which 4-connected components tell apart.
 
-    labels: integers (H, W) or (N, H, W), each image on its own, 0 = background. Returns int32 of the same
-    shape. Raises ``ValueError`` for another shape, floats, or negative labels. Chapters 09 and 10.
+    labels: integers (H, W) or (N, H, W), each image on its own, 0 = background; -1, not annotated, stays and is no
+    object. Returns int32 of the same shape. Raises ``ValueError`` for another shape, floats, or labels below -1.
+    Chapters 09 and 10.
     """
-    labels = _checks.integer(labels, stack=True)
+    labels = _checks.integer(labels, stack=True, lowest=-1)
     contact = np.zeros(labels.shape, bool)
     down = _differ(labels[..., :-1, :], labels[..., 1:, :])
     contact[..., :-1, :] |= down
@@ -91,7 +93,7 @@ def separate(labels) -> np.ndarray:
 
 
 def _differ(one, other):
-    return (one != other) & (one != 0) & (other != 0)
+    return (one != other) & (one > 0) & (other > 0)
 
 
 def _one_object(mask, index):

@@ -15,7 +15,7 @@ def provenance() -> dict:
     """Hardware, backend, versions, commit (and whether the package had changed since), and the date (UTC)."""
     backend = keras.backend.backend()
     return {
-        "hardware": {"cpu": _cpu_model(), "cores": _cores(), "devices": keras.distribution.list_devices()},
+        "hardware": {"cpu": _cpu_model(), "cores": _cores(), **_gpu(), "devices": keras.distribution.list_devices()},
         "backend": backend,
         "versions": {
             "python": platform.python_version(),
@@ -35,6 +35,19 @@ def _cpu_model() -> str:
     except OSError:  # not on Linux
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _gpu() -> dict:
+    """The model of the GPU that the backend computes on, in its maker's words; nothing where it has none."""
+    if not keras.distribution.list_devices("gpu"):
+        return {}
+    try:
+        names = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {"gpu": "unknown"}
+    return {"gpu": ", ".join(names.stdout.split("\n")).strip(", ")}
 
 
 def _cores() -> int:

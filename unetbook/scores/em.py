@@ -1,9 +1,9 @@
 """Scores of membranes in electron microscopy: what ISBI 2012 measured, and what replaced it. Chapter 15."""
 
-import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
+from unetbook.labels import connected
 from unetbook.scores._checks import ratio, same_shape
 from unetbook.scores.pixels import dice
 
@@ -30,8 +30,8 @@ def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
 
     Nothing to grow leaves singletons; no true interior scores 0 where it alone counts. The definitions follow
     Arganda-Carreras et al. 2015 (section on metrics), which takes the best threshold instead of a given one.
-    Raises ``ValueError`` for other shapes, NaN or values outside [0, 1], or a truth that is not made of
-    labels.
+    Raises ``ValueError`` for other shapes, NaN or values outside [0, 1], a truth that is not made of labels, and
+    one of 0 and 255 alone, which may be a mask or one instance.
     """
     truth, probability = np.asarray(truth), np.asarray(probability)
     same_shape(truth, probability)
@@ -39,11 +39,15 @@ def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
         raise ValueError(f"em_scores takes one slice (H, W), not {truth.shape}: score slice by slice, then average")
     if not (np.issubdtype(truth.dtype, np.integer) or truth.dtype == bool) or (truth.size and truth.min() < 0):
         raise ValueError(f"the truth must be boolean or labels of at least 0, not {truth.dtype}")
+    if truth.size and truth.max() == 255 and np.isin(truth, (0, 255)).all():
+        raise ValueError("the truth holds 0 and 255 only: pass truth > 0 if it is a mask, truth // 255 if one instance")
+    if np.ndim(threshold) or not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be one number in [0, 1], not {threshold!r}")
     if not np.logical_and(probability >= 0, probability <= 1).all():
         raise ValueError("the probability must lie in [0, 1] without NaN: use nets.probabilities on logits")
     interior, predicted = truth > 0, probability >= threshold
-    true_segments = truth if truth.size and truth.max() > 1 else _segments(interior)
-    segments = _segments(predicted)
+    true_segments = truth if truth.size and truth.max() > 1 else connected(interior)
+    segments = connected(predicted)
     grown = watershed(np.zeros(segments.shape, np.uint8), segments) if segments.any() else segments
     thick = _contingency(true_segments[interior], segments[interior])
     thin = _contingency(true_segments[interior], grown[interior])
@@ -57,10 +61,6 @@ def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
         "vi_split": vi_split,
         "vi_merge": vi_merge,
     }
-
-
-def _segments(mask):
-    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[1]
 
 
 def _contingency(truth, predicted):

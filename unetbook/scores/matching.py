@@ -42,6 +42,8 @@ def objects(truth, predicted, threshold=0.5) -> ObjectScores:
     has at most one partner and no assignment problem arises; a lower threshold raises ``ValueError``, as do
     other shapes and dtypes. Chapters 01 and 06.
     """
+    if np.ndim(threshold):
+        raise ValueError(f"objects takes one threshold, not {threshold}: average_precision takes several")
     pairs = _overlaps(truth, predicted)
     matched = int(np.count_nonzero(pairs.iou > _checked(threshold)))
     missed, extra = (int(count) - matched for count in pairs.counts)
@@ -73,6 +75,10 @@ def dsb_score(truths, predictions) -> float:
     nucleus counts as much as one with a hundred. Raises ``ValueError`` for no image, for different numbers of
     images, and as ``objects`` does. Chapters 06 and 16.
     """
+    for images in (truths, predictions):
+        if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] == 1:
+            raise ValueError(f"labels of shape {images.shape} are no stack (N, H, W): drop the last axis, [..., 0]")
+    truths, predictions = list(truths), list(predictions)  # generators too
     if len(truths) != len(predictions) or len(truths) == 0:
         raise ValueError(f"{len(truths)} truths and {len(predictions)} predictions: give one of each for every image")
     return float(np.mean([average_precision(t, p).mean() for t, p in zip(truths, predictions, strict=True)]))

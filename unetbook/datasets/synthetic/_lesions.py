@@ -65,7 +65,7 @@ def _outline(rng, visible):
             level += rng.uniform(0, rough) * drawing.noise(rng, shape, part * radius)
         level[~visible] = np.inf
         mask = drawing.largest(level <= np.quantile(level, area / level.size))
-        mask = ~drawing.largest(~mask)  # without holes
+        mask = ~drawing.largest(~mask) & visible  # without holes; a corner that it cuts off is none
         if AREA[0] <= mask.mean() <= AREA[1]:
             return mask
 
