@@ -107,6 +107,7 @@ def fit(
     callbacks=(),
     batch_size=4,
     verbose=0,
+    head_weights=None,
 ) -> dict:
     """Train a network that returns logits, by Keras' own ``fit``; return its history as a dict of lists. Chapter 02.
 
@@ -114,29 +115,69 @@ def fit(
     larger labels are cropped to the network's output. optimizer: Adam at 1e-3 unless given. loss: cross-entropy on
     logits over the network's channels unless given (``unetbook.losses``). batch_size: for arrays; a ``Tiles`` data set
     has its own. A model that is already compiled keeps its optimizer, loss and metrics. ``initial_epoch`` resumes:
-    epochs before it are taken as done. Raises ``ValueError`` for empty or non-finite data.
+    epochs before it are taken as done.
+
+    A network with a dict of heads (``nets.unetpp``) is trained by deep supervision: every head has the same labels,
+    loss and metrics, and the losses are added, each times its entry in ``head_weights``, {"L1": 1.0, ...}, of 1 unless
+    given. Raises ``ValueError`` for empty or non-finite data, and for weights of other heads. Chapter 12.
     """
+    heads = list(model.output) if isinstance(model.output, dict) else []
+    if head_weights is not None and set(head_weights) != set(heads):
+        raise ValueError(f"head_weights are for {sorted(head_weights)}, and the network's heads are {heads or 'none'}")
     if not model.compiled:
+        loss = loss or (losses.binary_cross_entropy if model.outputs[0].shape[-1] == 1 else losses.cross_entropy)
+        metrics = metrics or []
         model.compile(
             optimizer=optimizer or keras.optimizers.Adam(1e-3),
-            loss=loss or (losses.binary_cross_entropy if model.output_shape[-1] == 1 else losses.cross_entropy),
-            weighted_metrics=metrics or [],
+            loss=dict.fromkeys(heads, loss) if heads else loss,
+            loss_weights=head_weights,
+            weighted_metrics={head: [_copied(metric) for metric in metrics] for head in heads} if heads else metrics,
             jit_compile=_compiles_well(),
         )
     if isinstance(data, Tiles):
         data.epoch = initial_epoch - 1
-    arguments = {"x": data} if isinstance(data, Tiles) else dict(zip(_NAMES, _as_tuple(model, data), strict=False))
+        arguments = {"x": _ForHeads(data, heads) if heads else data}
+    else:
+        arguments = dict(zip(_NAMES, _for_heads(_as_tuple(model, data), heads), strict=False))
     history = model.fit(
         **arguments,
         batch_size=None if isinstance(data, Tiles) else batch_size,
         epochs=epochs,
         initial_epoch=initial_epoch,
         shuffle=not isinstance(data, Tiles),
-        validation_data=validation if validation is None else _as_tuple(model, validation),
+        validation_data=validation if validation is None else _for_heads(_as_tuple(model, validation), heads),
         callbacks=list(callbacks),
         verbose=verbose,
     )
     return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+class _ForHeads(keras.utils.PyDataset):
+    """Tiles whose labels and weights go to every head of a network."""
+
+    def __init__(self, tiles, heads):
+        super().__init__()
+        self.tiles, self.heads = tiles, heads
+
+    def __len__(self):
+        return len(self.tiles)
+
+    def __getitem__(self, index):
+        return _for_heads(self.tiles[index], self.heads)
+
+    def on_epoch_begin(self):
+        self.tiles.on_epoch_begin()
+
+
+def _for_heads(batch, heads):
+    """Images, and labels (and weights) as a dict with the same array for each head; unchanged without heads."""
+    images, *rest = batch
+    return (images, *(dict.fromkeys(heads, plane) if heads else plane for plane in rest))
+
+
+def _copied(metric):
+    """A metric of its own for a head: metrics keep counts."""
+    return type(metric).from_config(metric.get_config()) if isinstance(metric, keras.metrics.Metric) else metric
 
 
 def _as_tuple(model, data):

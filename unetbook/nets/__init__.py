@@ -2,14 +2,19 @@
 
 from keras import ops
 
+from unetbook.nets.improved import improved_unet
 from unetbook.nets.unet import unet
+from unetbook.nets.unetpp import prune, unetpp
 
-__all__ = ["probabilities", "unet"]
+__all__ = ["improved_unet", "probabilities", "prune", "unet", "unetpp"]
 
 
 def probabilities(logits):
     """Logits (..., classes) to probabilities of the same shape: sigmoid for one channel, soft-max otherwise.
 
-    Chapter 02.
+    A dict of heads, as ``unetpp`` returns it, becomes the mean of the heads' probabilities, which its authors call the
+    accurate mode (the fast mode is one head: ``prune``). Chapters 02 and 12.
     """
+    if isinstance(logits, dict):
+        return sum(map(probabilities, logits.values())) / len(logits)
     return ops.sigmoid(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)

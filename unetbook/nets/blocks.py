@@ -70,10 +70,24 @@ def he_normal(incoming: int):
     return keras.initializers.RandomNormal(stddev=math.sqrt(2 / incoming))
 
 
-def convolution(maps, filters, kernel=3, padding="valid", name=None):
-    """A convolution of stride 1 with the paper's initial weights: (N, H, W, C) to (N, H', W', filters)."""
-    incoming = maps.shape[-1] * kernel * kernel
-    return layers.Conv2D(filters, kernel, padding=padding, kernel_initializer=he_normal(incoming), name=name)(maps)
+def image_input(input_shape, depth, padding):
+    """The input layer for images of this shape, and the images behind a check of their size (``LegalSize``).
+
+    input_shape: (height, width, channels); height and width may be ``None``. Raises ``ValueError`` naming the fix.
+    """
+    *sides, channels = input_shape
+    if len(sides) != 2 or not channels:
+        raise ValueError(f"input_shape must be (height, width, channels), not {tuple(input_shape)!r}")
+    for side in sides:
+        sizes.check_input_size(sizes.smallest_input(depth, padding) if side is None else side, depth, padding)
+    images = keras.Input(input_shape, name="images")
+    return images, LegalSize(depth, padding, name="legal_size")(images)
+
+
+def convolution(maps, filters, kernel=3, padding="valid", name=None, stride=1):
+    """A convolution with the paper's initial weights: (N, H, W, C) to (N, H', W', filters)."""
+    initial = he_normal(maps.shape[-1] * kernel * kernel)
+    return layers.Conv2D(filters, kernel, stride, padding, kernel_initializer=initial, name=name)(maps)
 
 
 def double_convolution(maps, filters, padding, activation, normalization, name):

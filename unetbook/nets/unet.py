@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from unetbook import sizes
-from unetbook.nets.blocks import LegalSize, convolution, double_convolution, join, upsample
+from unetbook.nets.blocks import convolution, double_convolution, image_input, join, upsample
 
 
 def unet(
@@ -39,14 +39,7 @@ def unet(
     otherwise H' = H. As in the paper's text there is no ReLU after the up-convolution. Raises ``ValueError`` naming the
     fix for a size that does not fit or an unknown option. Taught in chapter 02.
     """
-    *sides, channels = input_shape
-    if len(sides) != 2 or not channels:
-        raise ValueError(f"input_shape must be (height, width, channels), not {tuple(input_shape)!r}")
-    for side in sides:
-        sizes.check_input_size(sizes.smallest_input(depth, padding) if side is None else side, depth, padding)
-
-    images = keras.Input(input_shape, name="images")
-    maps = LegalSize(depth, padding, name="legal_size")(images)
+    images, maps = image_input(input_shape, depth, padding)
 
     skips = []
     for level in range(depth):  # contracting path: 64, 128, 256, 512 channels
