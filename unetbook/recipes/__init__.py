@@ -28,7 +28,9 @@ _MODULES = {
     "lab-augmentation": "lab_augmentation",
     "lab-losses": "lab_losses",
     "lab-optimization": "lab_optimization",
+    "lab-skips": "lab_skips",
     "lab-targets": "lab_targets",
+    "lab-upsampling": "lab_upsampling",
     "lab-weight-maps": "lab_weight_maps",
 }
 

@@ -8,11 +8,11 @@ from unetbook import labels, nets, scores, training
 SMALLEST = 20  # pixels; what is smaller counts as no object
 
 
-def network(settings, seed, classes=2, **options) -> keras.Model:
+def network(settings, seed, classes=2, channels=1, **options) -> keras.Model:
     """A padded U-Net whose initial weights depend on the seed alone, so that all arms of a seed begin alike."""
     training.set_seed(seed)
     options = {"normalization": "batch"} | options
-    return nets.unet((None, None, 1), classes, settings["filters"], settings["depth"], padding="same", **options)
+    return nets.unet((None, None, channels), classes, settings["filters"], settings["depth"], padding="same", **options)
 
 
 def train(model, images, targets, settings, seed, augment=None, weights=None, loss=None, optimizer=None) -> list[float]:

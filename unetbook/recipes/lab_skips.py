@@ -1,0 +1,72 @@
+"""What skip connections buy: concatenated, added, or none, on a task of thin lines and on one of large areas.
+
+Added maps halve the channels that the decoder reads, so that the network has fewer weights. ``add, wide`` has filters
+enough to have about as many as the concatenation. Chapter 03.
+"""
+
+import numpy as np
+
+from unetbook import scores
+from unetbook.datasets import synthetic
+from unetbook.recipes import _quick
+
+NAME = "lab-skips"
+SUMMARY = "skips concatenated, added (also as wide) or none, on membranes (thin lines) and on lesions (large areas)"
+SEEDS = (0, 1, 2, 3, 4)
+SETTINGS = {
+    "pictures": "synthetic membranes (fine), synthetic lesions (coarse)",
+    "training_pictures": 20,
+    "test_pictures": 12,
+    "size": 160,
+    "depth": 4,
+    "tile": 96,
+    "batch": 4,
+    "steps": 30,
+    "epochs": 10,
+    "learning_rate": 2e-3,
+    "schedule": "Adam, cosine to 0 over all steps",
+    "loss": "soft-max cross-entropy",
+    "boundary_tolerance": 1,
+}
+QUICK = {"training_pictures": 2, "test_pictures": 1, "size": 64, "depth": 1, "tile": 64, "steps": 2, "epochs": 1}
+SKIPS = {
+    "concat": {"skip": "concat", "filters": 16},
+    "add": {"skip": "add", "filters": 16},
+    "add, wide": {"skip": "add", "filters": 17},
+    "none": {"skip": "none", "filters": 16},
+}
+ARMS = {f"{task}, {name}": {"task": task, **options} for task in ("fine", "coarse") for name, options in SKIPS.items()}
+PAIRS = [(f"{task}, {name}", f"{task}, concat") for task in ("fine", "coarse") for name in SKIPS if name != "concat"]
+
+
+def data(settings, seed):
+    """For each task the training and test pictures, each with masks: of membranes, and of lesions."""
+    counts = {1000 + seed: settings["training_pictures"], 2000 + seed: settings["test_pictures"]}
+    pictures = {}
+    for task, draw in (("fine", synthetic.membranes), ("coarse", synthetic.lesions)):
+        drawn = [draw(count, settings["size"], seed=start) for start, count in counts.items()]
+        pictures[task] = [(images, (labels == 0 if task == "fine" else labels > 0)) for images, labels in drawn]
+    return pictures
+
+
+def measure(data, options, settings, seed) -> dict:
+    """Train one arm on its task; Dice and boundary F of the masks, means over the test pictures, and its parameters."""
+    (images, masks), (test_images, truth) = data[options["task"]]
+    settings = settings | {"filters": options["filters"]}
+    model = _quick.network(settings, seed, channels=images.shape[-1], skip=options["skip"])
+    curve = _quick.train(model, images, masks.astype(np.int32), settings, seed)
+    predicted = _quick.probabilities(model, test_images)[..., 1] >= 0.5
+    return {
+        "scores": outline_scores(truth, predicted, settings["boundary_tolerance"]),
+        "parameters": model.count_params(),
+        "curve": curve,
+    }
+
+
+def outline_scores(truth, predicted, tolerance) -> dict[str, float]:
+    """Dice and boundary F of masks (N, H, W), means over the pictures."""
+    pairs = list(zip(truth, predicted, strict=True))
+    return {
+        "dice": float(np.mean([scores.dice(t, p) for t, p in pairs])),
+        "boundary_f": float(np.mean([scores.boundary_f(t, p, tolerance) for t, p in pairs])),
+    }
