@@ -50,7 +50,7 @@ def border_weights(labels, w0=10.0, sigma=5.0) -> np.ndarray:
     # Squares of distances are whole numbers. OpenCV's last bit depends on where an array lies in memory; rounding the
     # squares makes a map the same in every run.
     total = sum(np.sqrt(np.rint(distance[near] ** 2)) for distance in (nearest, second))
-    weights[near] = np.where(total <= reach, _bell(total, w0, sigma), 0)
+    weights[near] = np.where(total <= reach, w0 * np.exp(-((total / sigma) ** 2) / 2), 0)
     return weights
 
 
@@ -67,7 +67,8 @@ def border_weights_plain(labels, w0=10.0, sigma=5.0) -> np.ndarray:
     distances = np.stack([ndimage.distance_transform_edt(labels != number) for number in objects])  # (objects, H, W)
     distances.partition(1, axis=0)
     d1, d2 = distances[:2]
-    return np.where(labels == 0, _bell(d1 + d2, w0, sigma), 0).astype(np.float32)
+    term = w0 * np.exp(-((d1 + d2) ** 2) / (2 * sigma**2))
+    return np.where(labels == 0, term, 0).astype(np.float32)
 
 
 def weight_map(labels, w0=10.0, sigma=5.0, class_weights=None) -> np.ndarray:
@@ -117,10 +118,6 @@ def class_weights(labels, classes=2) -> np.ndarray:
             f"(pixels of each class: {counts.tolist()}): add images that show it, or lower classes"
         )
     return counts.sum() / (classes * counts)
-
-
-def _bell(distance, w0, sigma):
-    return w0 * np.exp(-((distance / sigma) ** 2) / 2)
 
 
 def _grown(box, margin):

@@ -11,9 +11,7 @@ import statistics
 import time
 from pathlib import Path
 
-from scipy import stats
-
-from unetbook.recipes import _json
+from unetbook.recipes import _json, paired_difference
 from unetbook.recipes._provenance import provenance
 
 RUNS = Path("runs")
@@ -56,19 +54,6 @@ def run(lab, seeds=None, out=None, quick=False) -> dict:
             shown = "  ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
             print(f"seed {seed}  {arm}: {shown}  ({entry['seconds']:.0f} s)", flush=True)
     return result
-
-
-def paired_difference(one, other) -> dict:
-    """Mean of ``one - other`` over pairs of numbers, with the 95 % interval of Student's t.
-
-    Both lists are equally long. With one pair there is no interval, and low and high are ``None``.
-    """
-    differences = [a - b for a, b in zip(one, other, strict=True)]
-    mean, count = statistics.fmean(differences), len(differences)
-    if count < 2:
-        return {"mean": mean, "low": None, "high": None, "pairs": count}
-    half = float(stats.t.ppf(0.975, count - 1)) * statistics.stdev(differences) / count**0.5
-    return {"mean": mean, "low": mean - half, "high": mean + half, "pairs": count}
 
 
 def _merge(path, head, seed=None, arm=None, entry=None, came_from=None):

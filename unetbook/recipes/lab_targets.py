@@ -33,7 +33,7 @@ data = lab_weight_maps.data
 def measure(data, options, settings, seed) -> dict:
     """Train one arm; Dice, object F, the DSB score, and cells merged, split, missed and extra out of 100 true ones."""
     (images, objects), (test_images, truth) = data
-    model, target, how = _target(objects, options, settings, seed)
+    model, target, how = prepare(objects, options, settings, seed)
     curve = _quick.train(model, images, target, settings, seed, **how)
     predicted = _predict(model, test_images, options["way"])
     found = [instances.from_probabilities(p, options["way"], smallest=_quick.SMALLEST) for p in predicted]
@@ -42,7 +42,7 @@ def measure(data, options, settings, seed) -> dict:
     return {"scores": counted | _quick.errors(truth, found), "curve": curve}
 
 
-def _target(objects, options, settings, seed):
+def prepare(objects, options, settings, seed):
     """The network, what it learns, integers (N, H, W), and with which loss and weights."""
     way, even = options["way"], {"loss": losses.cross_entropy}
     if way == "components":

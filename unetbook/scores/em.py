@@ -1,9 +1,9 @@
 """Scores of membranes in electron microscopy: what ISBI 2012 measured, and what replaced it. Chapter 15."""
 
+import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
-from unetbook.labels import connected
 from unetbook.scores._checks import ratio, same_shape
 from unetbook.scores.pixels import dice
 
@@ -46,8 +46,8 @@ def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
     if not np.logical_and(probability >= 0, probability <= 1).all():
         raise ValueError("the probability must lie in [0, 1] without NaN: use nets.probabilities on logits")
     interior, predicted = truth > 0, probability >= threshold
-    true_segments = truth if truth.size and truth.max() > 1 else connected(interior)
-    segments = connected(predicted)
+    true_segments = truth if truth.size and truth.max() > 1 else _segments(interior)
+    segments = _segments(predicted)
     grown = watershed(np.zeros(segments.shape, np.uint8), segments) if segments.any() else segments
     thick = _contingency(true_segments[interior], segments[interior])
     thin = _contingency(true_segments[interior], grown[interior])
@@ -61,6 +61,12 @@ def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
         "vi_split": vi_split,
         "vi_merge": vi_merge,
     }
+
+
+def _segments(mask):
+    if not mask.size:  # OpenCV crashes on an image without pixels
+        return np.zeros(mask.shape, np.int32)
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[1]
 
 
 def _contingency(truth, predicted):
