@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import augment, average_precision, run_lengths, tiling, timing, weight_map
+from benchmarks import augment, average_precision, pruning, run_lengths, tiling, timing, weight_map
 from unetbook.recipes._provenance import provenance
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "augment": augment.run,
     "run_lengths": run_lengths.run,
     "average_precision": average_precision.run,
+    "pruning": pruning.run,
 }
 FILE = Path(__file__).parents[1] / "results" / "benchmarks.json"
 SLACK = 0.7  # machines differ: a promise counts as broken below this share of it

@@ -139,3 +139,14 @@ def test_a_one_pixel_probe_of_a_live_network_sees_188_or_204_pixels():
         seen = np.flatnonzero(reached[:, position])
         assert (seen[0], seen[-1] + 1) == sizes.seen_interval(position)
         assert len(seen) == (188 if position % 16 < 4 else 204)
+
+
+def test_multiply_adds_by_hand():
+    images = keras.Input((6, 8, 3))
+    maps = keras.layers.Conv2D(5, 3)(images)  # 4 x 6 out, 3 x 3 x 3 x 5 each
+    maps = keras.layers.BatchNormalization()(maps)
+    maps = keras.layers.Conv2DTranspose(2, 2, strides=2)(maps)  # 4 x 6 in, 2 x 2 x 5 x 2 each
+    maps = keras.layers.Conv2D(1, 1)(maps)  # 8 x 12 out, 2 each
+    assert sizes.multiply_adds(keras.Model(images, maps)) == 24 * 135 + 24 * 40 + 96 * 2
+    with pytest.raises(ValueError, match="is open: build the model for one size"):
+        sizes.multiply_adds(unet((None, None, 1), 1, filters=1))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from unetbook import geometry, losses, metrics, nets, store, tiling, training
+from unetbook import geometry, losses, metrics, nets, sizes, store, tiling, training
 
 LEVELS = (1, 2, 3, 4)
 
@@ -36,6 +36,14 @@ def test_parameters_of_the_paper(paper):
     assert nets.unetpp((None, None, 3), 1).count_params() == 9_041_700 + 576
     pruned = [nets.prune(paper, level).count_params() for level in LEVELS]
     assert pruned == [100_961, 511_105, 2_204_961, 9_041_601]
+
+
+def test_multiply_adds_of_the_levels():
+    whole = nets.unetpp((96, 96, 1), 1)
+    costs = [sizes.multiply_adds(nets.prune(whole, level)) for level in LEVELS]
+    assert np.round(100 * np.array(costs) / costs[-1], 1).tolist() == [11.7, 29.8, 58.6, 100]
+    plain = nets.unet((96, 96, 1), 1, filters=32, padding="same")
+    assert costs[-1] / sizes.multiply_adds(plain) == pytest.approx(2.47, abs=0.005)
 
 
 def test_nodes_follow_the_recursion(paper):

@@ -4,6 +4,7 @@ All formulas follow one walk through figure 1 of Ronneberger et al. 2015: two 3 
 max pooling of stride 2 on the way down, a 2 x 2 up-convolution of stride 2 on the way up. Taught in chapters 02 and 05.
 """
 
+import math
 from typing import NamedTuple
 
 
@@ -174,6 +175,24 @@ def ledger(model) -> list[Row]:
             parameters = layer.count_params()
             rows.append(Row(layer.name, kind, tuple(shape_in[1:3]), tuple(shape_out[1:3]), shape_out[3], parameters))
     return rows
+
+
+def multiply_adds(model) -> int:
+    """Multiplications, each with an addition, that one image costs in the convolutions of a live model. Chapter 12.
+
+    The model must be built for one input size. Raises ``ValueError`` where height or width are open.
+    """
+    total = 0
+    for layer in model.layers:
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None or len(kernel.shape) != 4:
+            continue
+        # A transposed convolution multiplies its kernel by each pixel that comes in, others do for each that goes out.
+        height, width = (layer.input if type(layer).__name__ == "Conv2DTranspose" else layer.output).shape[1:3]
+        if None in (height, width):
+            raise ValueError(f"the size of {layer.name!r} is open: build the model for one size, such as (256, 256, 1)")
+        total += math.prod(kernel.shape) * height * width
+    return total
 
 
 def _skip_crop(level: int, depth: int) -> int:
