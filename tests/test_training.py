@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from unetbook import training
+from unetbook import losses, training
 from unetbook.nets import unet
 
 
@@ -270,3 +270,9 @@ def test_split_refuses_what_cannot_work():
         training.split("abc", (0.5, 0.5), seed=0, groups=[1, 2])
     with pytest.raises(ValueError, match="1 groups are too few for 2 parts"):
         training.split("abc", (0.5, 0.5), seed=0, groups=[1, 1, 1])
+
+
+def test_a_sequential_model_is_trained_too():
+    images, labels = pictures(2, 16, 16)
+    model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])
+    assert len(training.fit(model, (images, labels), epochs=2, loss=losses.binary_cross_entropy)["loss"]) == 2

@@ -121,7 +121,8 @@ def fit(
     loss and metrics, and the losses are added, each times its entry in ``head_weights``, {"L1": 1.0, ...}, of 1 unless
     given. Raises ``ValueError`` for empty or non-finite data, and for weights of other heads. Chapter 12.
     """
-    heads = list(model.output) if isinstance(model.output, dict) else []
+    output = getattr(model, "output", None)  # a Sequential model has none
+    heads = list(output) if isinstance(output, dict) else []
     if head_weights is not None and set(head_weights) != set(heads):
         raise ValueError(f"head_weights are for {sorted(head_weights)}, and the network's heads are {heads or 'none'}")
     if not model.compiled:
