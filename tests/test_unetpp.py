@@ -142,15 +142,18 @@ def test_deep_supervision_adds_the_losses_of_the_heads(weighted):
         assert f"val_{name}_iou" in history
 
 
-@pytest.mark.backend
 def test_tiles_go_to_all_heads_as_to_one():
-    """The losses of the first batch of tiles are those of the same arrays."""
+    """The losses of the first batch of tiles are those of the same arrays.
+
+    Not on JAX, where Keras draws a batch to build a new model and thereby begins one epoch more.
+    """
     images, masks = pictures(3, 48)
     model = small()
     tiles = training.Tiles(images, masks, 16, 16, 4, steps=1, seed=0, weights=masks + 0.5)
-    heads = run(model, tiles[0][0])
+    batch = tiles[0]
+    heads = run(model, batch[0])
+    expected = sum(float(losses.cross_entropy(batch[1], head, batch[2])) for head in heads.values())
     history = training.fit(model, tiles)
-    expected = sum(float(losses.cross_entropy(tiles[0][1], head, tiles[0][2])) for head in heads.values())
     assert history["loss"][0] == pytest.approx(expected, rel=1e-4)
 
 
