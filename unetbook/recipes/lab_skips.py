@@ -50,23 +50,19 @@ def data(settings, seed):
 
 
 def measure(data, options, settings, seed) -> dict:
-    """Train one arm on its task; Dice and boundary F of the masks, means over the test pictures, and its parameters."""
-    (images, masks), (test_images, truth) = data[options["task"]]
-    settings = settings | {"filters": options["filters"]}
-    model = _quick.network(settings, seed, channels=images.shape[-1], skip=options["skip"])
+    """Train one arm on its task; its scores and its parameters."""
+    return outlined(data[options["task"]], settings | {"filters": options["filters"]}, seed, skip=options["skip"])
+
+
+def outlined(pictures, settings, seed, **options) -> dict:
+    """Train a network with these options; Dice and boundary F of the masks, means over the test pictures."""
+    (images, masks), (test_images, truth) = pictures
+    model = _quick.network(settings, seed, channels=images.shape[-1], **options)
     curve = _quick.train(model, images, masks.astype(np.int32), settings, seed)
     predicted = _quick.probabilities(model, test_images)[..., 1] >= 0.5
-    return {
-        "scores": outline_scores(truth, predicted, settings["boundary_tolerance"]),
-        "parameters": model.count_params(),
-        "curve": curve,
-    }
-
-
-def outline_scores(truth, predicted, tolerance) -> dict[str, float]:
-    """Dice and boundary F of masks (N, H, W), means over the pictures."""
     pairs = list(zip(truth, predicted, strict=True))
-    return {
+    found = {
         "dice": float(np.mean([scores.dice(t, p) for t, p in pairs])),
-        "boundary_f": float(np.mean([scores.boundary_f(t, p, tolerance) for t, p in pairs])),
+        "boundary_f": float(np.mean([scores.boundary_f(t, p, settings["boundary_tolerance"]) for t, p in pairs])),
     }
+    return {"scores": found, "parameters": model.count_params(), "curve": curve}
