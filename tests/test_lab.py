@@ -3,12 +3,13 @@
 import json
 import types
 
+import keras
 import numpy as np
 import pytest
 from scipy import stats
 
-from unetbook import recipes
-from unetbook.recipes import _lab
+from unetbook import recipes, sizes, store
+from unetbook.recipes import _keep, _lab, encoder_synthetic, lab_family, lab_family_rates, lab_unetpp
 
 
 def lab_of(measure, **changes):
@@ -95,15 +96,27 @@ def test_one_pair_has_no_interval():
         recipes.paired_difference([1, 2], [1])
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.names() if name.startswith("lab-")])
+FEW = {  # the first word of the arms that are tried, where a lab has many or slow ones
+    "lab-family": "nuclei",
+    "lab-family-rates": "lesions",
+    "lab-transfer": "near, 5,",
+    "lab-unetpp": "coarse",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.names() if hasattr(recipes.get(name), "ARMS")])
 def test_a_quick_run_of_each_lab(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lab = recipes.get(name)
-    assert lab.NAME == name and len(lab.SEEDS) >= 5
-    result = _lab.run(lab, [0], quick=True)
+    begin = FEW.get(name, "")
+    monkeypatch.setattr(lab, "ARMS", {arm: options for arm, options in lab.ARMS.items() if arm.startswith(begin)})
+    monkeypatch.setattr(lab, "PAIRS", [pair for pair in lab.PAIRS if pair[0].startswith(begin)])
+    assert lab.NAME == name and (len(lab.SEEDS) >= 5 or not lab.PAIRS)  # without pairs it claims nothing
+    result = _lab.run(lab, lab.SEEDS[:1], quick=True)
     assert set(result["mean"]) == set(lab.ARMS)
     assert all(np.isfinite(value) for scores in result["mean"].values() for value in scores.values())
     assert {arm for pair in lab.PAIRS for arm in pair} <= set(lab.ARMS)
+    assert (tmp_path / "runs/quick/weights" / f"{name}.keras").exists() == hasattr(lab, "PASSPORT")
     assert not (tmp_path / "results").exists()
 
 
@@ -111,3 +124,72 @@ def test_a_stored_result_is_found_or_the_command_is_named():
     assert recipes.result("isbi2012-unet")["recipe"] == "isbi2012-unet"
     with pytest.raises(FileNotFoundError, match="python -m unetbook run lab-none"):
         recipes.result("lab-none")
+
+
+def test_a_network_that_is_given_away_is_kept(tmp_path, monkeypatch):
+    def measure(data, options, settings, seed):
+        model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)])
+        return {**score(data, options, settings, seed), "model": keras.Model(model.inputs, model.outputs)}
+
+    lab = lab_of(measure, ARMS={"one": {"bonus": 0.5}}, PAIRS=[], PASSPORT={"license": "MIT"})
+    result = _lab.run(lab, [3], out=tmp_path)
+    kept = store.load(tmp_path / "weights" / "lab-test.keras")
+    assert "model" not in result["seeds"]["3"]["arms"]["one"]
+    assert kept.metadata["license"] == "MIT" and kept.metadata["seed"] == 3
+    assert kept.metadata["scores"] == result["seeds"]["3"]["arms"]["one"]["scores"]
+    monkeypatch.setattr(_keep, "LARGEST_BYTES", 100)
+    with pytest.raises(ValueError, match="more than 100: keep a narrower network"):
+        _lab.run(lab, [4], out=tmp_path / "other")
+    assert not list((tmp_path / "other").rglob("*.keras"))
+
+
+@pytest.mark.parametrize("head", lab_unetpp.HEADS)
+def test_unets_cost_about_what_the_heads_cost(head):
+    """Chapter 12 compares each head with a U-Net of as many multiply-adds."""
+    cost = [
+        lab_unetpp.multiply_adds(options.get("head"), options, lab_unetpp.SETTINGS, channels=1)
+        for options in (lab_unetpp.ARMS[f"fine, {head}"], lab_unetpp.ARMS[f"fine, U-Net as {head}"])
+    ]
+    assert 0.85 < cost[1] / cost[0] < 1.02
+
+
+def test_the_family_has_an_equal_budget():
+    cost = {
+        name: sizes.multiply_adds(lab_family_rates.network(name, (64, 64, 1))) for name in lab_family_rates.NETWORKS
+    }
+    assert max(cost.values()) / cost["U-Net"] < 1.05 and min(cost.values()) / cost["U-Net"] > 0.95
+
+
+def test_the_family_takes_the_best_rate_that_was_measured(monkeypatch):
+    mean = {arm: {"dice": 0.5} for arm in lab_family_rates.ARMS}
+    mean["nuclei, U-Net, 0.002"] = {"dice": 0.6}
+    mean["nuclei, U-Net, instance, 0.008"] = {"dice": 0.7}
+    mean["lesions, U-Net, batch, 0.0005"] = {"dice": 0.9}
+    monkeypatch.setattr(recipes, "result", lambda name: {"mean": mean})
+    candidates = lab_family.CANDIDATES
+    assert lab_family.tuned("nuclei", candidates["U-Net"]) == {"network": "U-Net", "learning_rate": 2e-3}
+    tuned = lab_family.tuned("nuclei", candidates["U-Net, tuned"])
+    assert tuned == {"network": "U-Net, instance", "learning_rate": 8e-3}
+    assert not set(lab_family.SEEDS) & set(lab_family_rates.SEEDS)  # other pictures
+
+
+def test_all_heads_of_a_task_are_one_training(monkeypatch):
+    settings = lab_unetpp.SETTINGS | lab_unetpp.QUICK
+    data, calls = lab_unetpp.data(settings, 0), []
+    train = lab_unetpp._quick.train
+    monkeypatch.setattr(lab_unetpp._quick, "train", lambda *a, **k: calls.append(1) or train(*a, **k))
+    found = [lab_unetpp.measure(data, lab_unetpp.ARMS[f"fine, {head}"], settings, 0) for head in ("L1", "L4", "mean")]
+    assert len(calls) == 1 and found[0]["parameters"] < found[1]["parameters"] < found[2]["parameters"]
+    lab_unetpp.measure(data, lab_unetpp.ARMS["fine, alone"], settings, 0)
+    assert len(calls) == 2
+
+
+def test_the_encoder_sees_every_kind_in_color():
+    settings = encoder_synthetic.SETTINGS | encoder_synthetic.QUICK
+    (images, classes), _ = encoder_synthetic.data(settings, 0)
+    assert images.shape[-1] == 1 and classes.shape == images.shape[:3] and images.shape[0] == 6
+    assert [set(np.unique(part)) for part in (classes[:2], classes[2:4], classes[4:])] == [{0, 1}, {0, 2}, {0, 3}]
+    rng = np.random.default_rng(0)
+    colored, labels = encoder_synthetic.recolored(images[0], classes[0], rng)
+    assert colored.shape == (64, 64, 3) and colored.dtype == np.float32 and labels.shape == (64, 64)
+    assert 0 <= colored.min() and colored.max() <= 1 and np.any(colored[..., 0] != colored[..., 1])

@@ -104,6 +104,11 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
     assert len(first["loss"]) == len(second["loss"]) == 2
     np.testing.assert_allclose(first["loss"] + second["loss"], history["loss"], rtol=1e-5)
     np.testing.assert_allclose(weights_of(resumed), weights_of(whole), atol=1e-5)
+    data = tiles(*pictures())
+    training.fit(resumed, data, epochs=6, initial_epoch=5)  # a model that Keras has built before counts no further
+    fresh = tiles(*pictures())
+    training.fit(begin(), fresh, epochs=6, initial_epoch=5)
+    assert data.epoch == fresh.epoch == 5
     wrong = keras.saving.load_model(tmp_path / "half.keras")
     training.fit(wrong, tiles(*pictures()), epochs=2)  # the batches of epochs 0 and 1 once more
     assert np.abs(weights_of(wrong) - weights_of(whole)).max() > 1e-3

@@ -142,11 +142,9 @@ def test_deep_supervision_adds_the_losses_of_the_heads(weighted):
         assert f"val_{name}_iou" in history
 
 
+@pytest.mark.backend
 def test_tiles_go_to_all_heads_as_to_one():
-    """The losses of the first batch of tiles are those of the same arrays.
-
-    Not on JAX, where Keras draws a batch to build a new model and thereby begins one epoch more.
-    """
+    """The losses of the first batch of tiles are those of the same arrays."""
     images, masks = pictures(3, 48)
     model = small()
     tiles = training.Tiles(images, masks, 16, 16, 4, steps=1, seed=0, weights=masks + 0.5)

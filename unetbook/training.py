@@ -135,8 +135,11 @@ def fit(
             weighted_metrics={head: [_copied(metric) for metric in metrics] for head in heads} if heads else metrics,
             jit_compile=_compiles_well(),
         )
+    callbacks = list(callbacks)
     if isinstance(data, Tiles):
-        data.epoch = initial_epoch - 1
+        # Only here, because on JAX Keras begins an epoch of its own before, to see the shape of a batch.
+        first = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: setattr(data, "epoch", initial_epoch - 1))
+        callbacks.insert(0, first)
         arguments = {"x": _ForHeads(data, heads) if heads else data}
     else:
         arguments = dict(zip(_NAMES, _for_heads(_as_tuple(model, data), heads), strict=False))
@@ -147,7 +150,7 @@ def fit(
         initial_epoch=initial_epoch,
         shuffle=not isinstance(data, Tiles),
         validation_data=validation if validation is None else _for_heads(_as_tuple(model, validation), heads),
-        callbacks=list(callbacks),
+        callbacks=callbacks,
         verbose=verbose,
     )
     return {name: [float(value) for value in values] for name, values in history.history.items()}

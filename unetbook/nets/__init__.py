@@ -2,11 +2,12 @@
 
 from keras import ops
 
+from unetbook.nets.encoder import encoder
 from unetbook.nets.improved import improved_unet
 from unetbook.nets.unet import unet
 from unetbook.nets.unetpp import prune, unetpp
 
-__all__ = ["improved_unet", "probabilities", "prune", "unet", "unetpp"]
+__all__ = ["encoder", "improved_unet", "probabilities", "prune", "unet", "unetpp"]
 
 
 def probabilities(logits):

@@ -15,7 +15,8 @@ A lab compares choices on synthetic pictures and has these, which ``recipes._lab
 - ``NAME`` (``lab-...``), ``SUMMARY``, ``SEEDS``, ``SETTINGS`` and ``QUICK`` as above, ``ARMS`` ({name: plain options}),
   and ``PAIRS`` ([(arm, arm)], the differences that are reported);
 - ``data(settings, seed)``: what all arms of a seed share;
-- ``measure(data, options, settings, seed) -> {"scores": {name: value}, ...}``: train one arm and score it.
+- ``measure(data, options, settings, seed) -> {"scores": {name: value}, ...}``: train one arm and score it;
+- ``PASSPORT`` where ``measure`` also returns a ``"model"``, which is then kept in ``<out>/weights/NAME.keras``.
 """
 
 import difflib
@@ -27,12 +28,17 @@ from pathlib import Path
 from scipy import stats
 
 _MODULES = {
+    "encoder-synthetic": "encoder_synthetic",
     "isbi2012-unet": "isbi2012_unet",
     "lab-augmentation": "lab_augmentation",
+    "lab-family": "lab_family",
+    "lab-family-rates": "lab_family_rates",
     "lab-losses": "lab_losses",
     "lab-optimization": "lab_optimization",
     "lab-skips": "lab_skips",
     "lab-targets": "lab_targets",
+    "lab-transfer": "lab_transfer",
+    "lab-unetpp": "lab_unetpp",
     "lab-upsampling": "lab_upsampling",
     "lab-weight-maps": "lab_weight_maps",
 }

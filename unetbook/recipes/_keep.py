@@ -28,11 +28,20 @@ def keep_best(recipe, result, data, split, runs: Path, out: Path) -> dict | None
     entry = result["seeds"][seed]
     facts = {"recipe": recipe.NAME, "seed": int(seed), "commit": entry["commit"], "date": entry["date"]}
     choices = entry.get("choices", {})
+    path = keep(recipe, model, out, **facts, choices=choices, scores=entry["scores"])
+    scores = recipe.evaluate(store.load(path), data, split)["scores"]
+    return {"file": path.name, "seed": int(seed), "bytes": path.stat().st_size, "scores": scores}
+
+
+def keep(recipe, model, out: Path, /, **facts) -> Path:
+    """Write ``<out>/weights/<recipe>.keras`` in half precision, with the recipe's passport and these facts.
+
+    Raises ``ValueError`` for a file larger than ``LARGEST_BYTES``, which is removed.
+    """
     path = out / "weights" / f"{recipe.NAME}.keras"
-    store.save(model, path, half=True, **recipe.PASSPORT, **facts, choices=choices, scores=entry["scores"])
+    store.save(model, path, half=True, **recipe.PASSPORT, **facts)
     if path.stat().st_size > LARGEST_BYTES:
         size = path.stat().st_size
         path.unlink()
         raise ValueError(f"{path} would have {size} bytes, more than {LARGEST_BYTES}: keep a narrower network")
-    scores = recipe.evaluate(store.load(path), data, split)["scores"]
-    return {"file": path.name, "seed": int(seed), "bytes": path.stat().st_size, "scores": scores}
+    return path

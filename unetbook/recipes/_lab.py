@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from unetbook.recipes import _json, paired_difference
+from unetbook.recipes._keep import keep
 from unetbook.recipes._provenance import provenance
 
 RUNS = Path("runs")
@@ -49,6 +50,9 @@ def run(lab, seeds=None, out=None, quick=False) -> dict:
         for arm in missing:
             came_from, start = provenance(), time.perf_counter()
             entry = _json.rounded(lab.measure(data, lab.ARMS[arm], settings, seed))
+            if "model" in entry:  # only a lab with a passport gives its network away
+                facts = {"recipe": lab.NAME, "seed": seed, "commit": came_from["commit"], "date": came_from["date"]}
+                keep(lab, entry.pop("model"), out, **facts, scores=entry["scores"])
             entry["seconds"] = round(time.perf_counter() - start, 1)
             result = _merge(path, head, seed, arm, entry, came_from)
             shown = "  ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())

@@ -39,7 +39,7 @@ def _cpu_model() -> str:
 
 def _gpu() -> dict:
     """The model of the GPU that the backend computes on, in its maker's words; nothing where it has none."""
-    if not keras.distribution.list_devices("gpu"):
+    if not any(device.startswith("gpu") for device in keras.distribution.list_devices()):
         return {}
     try:
         names = subprocess.run(

@@ -8,6 +8,12 @@ from unetbook import labels, nets, scores, training
 SMALLEST = 20  # pixels; what is smaller counts as no object
 
 
+def pictures(draw, settings, seed):
+    """Training and test pictures of ``draw``, each (images, labels), from seeds of their own."""
+    counts = {1000 + seed: settings["training_pictures"], 2000 + seed: settings["test_pictures"]}
+    return [draw(count, settings["size"], seed=start) for start, count in counts.items()]
+
+
 def network(settings, seed, classes=2, channels=1, **options) -> keras.Model:
     """A padded U-Net whose initial weights depend on the seed alone, so that all arms of a seed begin alike."""
     training.set_seed(seed)
@@ -41,9 +47,9 @@ def falling(rate, settings) -> keras.optimizers.schedules.LearningRateSchedule:
 
 
 def probabilities(model, images) -> np.ndarray:
-    """Probabilities (N, H, W, C) of whole images, one after the other."""
-    logits = np.concatenate([model.predict_on_batch(image[None]) for image in images])
-    return keras.ops.convert_to_numpy(nets.probabilities(logits))
+    """Probabilities (N, H, W, C) of whole images, one after the other; of several heads their mean."""
+    each = [nets.probabilities(model.predict_on_batch(image[None])) for image in images]
+    return np.concatenate([keras.ops.convert_to_numpy(one) for one in each])
 
 
 def mask_scores(truth, predicted) -> dict[str, float]:
@@ -54,6 +60,15 @@ def mask_scores(truth, predicted) -> dict[str, float]:
     found = [without_small(labels.connected(mask)) for mask in predicted]
     dice = [scores.dice(t > 0, p) for t, p in zip(truth, predicted, strict=True)]
     return {"dice": float(np.mean(dice)), "f": object_f(truth, found)}
+
+
+def outline_scores(truth, predicted, tolerance) -> dict[str, float]:
+    """Dice and boundary F (within ``tolerance`` pixels) of masks (N, H, W), means over the pictures."""
+    pairs = list(zip(truth, predicted, strict=True))
+    return {
+        "dice": float(np.mean([scores.dice(t, p) for t, p in pairs])),
+        "boundary_f": float(np.mean([scores.boundary_f(t, p, tolerance) for t, p in pairs])),
+    }
 
 
 def object_f(truth, found) -> float:

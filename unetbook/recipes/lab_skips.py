@@ -6,7 +6,6 @@ enough to have about as many as the concatenation. Chapter 03.
 
 import numpy as np
 
-from unetbook import scores
 from unetbook.datasets import synthetic
 from unetbook.recipes import _quick
 
@@ -41,10 +40,9 @@ PAIRS = [(f"{task}, {name}", f"{task}, concat") for task in ("fine", "coarse") f
 
 def data(settings, seed):
     """For each task the training and test pictures, each with masks: of membranes, and of lesions."""
-    counts = {1000 + seed: settings["training_pictures"], 2000 + seed: settings["test_pictures"]}
     pictures = {}
     for task, draw in (("fine", synthetic.membranes), ("coarse", synthetic.lesions)):
-        drawn = [draw(count, settings["size"], seed=start) for start, count in counts.items()]
+        drawn = _quick.pictures(draw, settings, seed)
         pictures[task] = [(images, (labels == 0 if task == "fine" else labels > 0)) for images, labels in drawn]
     return pictures
 
@@ -60,9 +58,5 @@ def outlined(pictures, settings, seed, **options) -> dict:
     model = _quick.network(settings, seed, channels=images.shape[-1], **options)
     curve = _quick.train(model, images, masks.astype(np.int32), settings, seed)
     predicted = _quick.probabilities(model, test_images)[..., 1] >= 0.5
-    pairs = list(zip(truth, predicted, strict=True))
-    found = {
-        "dice": float(np.mean([scores.dice(t, p) for t, p in pairs])),
-        "boundary_f": float(np.mean([scores.boundary_f(t, p, settings["boundary_tolerance"]) for t, p in pairs])),
-    }
+    found = _quick.outline_scores(truth, predicted, settings["boundary_tolerance"])
     return {"scores": found, "parameters": model.count_params(), "curve": curve}
