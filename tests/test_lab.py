@@ -112,6 +112,9 @@ def test_a_quick_run_of_each_lab(name, tmp_path, monkeypatch):
     monkeypatch.setattr(lab, "ARMS", {arm: options for arm, options in lab.ARMS.items() if arm.startswith(begin)})
     monkeypatch.setattr(lab, "PAIRS", [pair for pair in lab.PAIRS if pair[0].startswith(begin)])
     assert lab.NAME == name and (len(lab.SEEDS) >= 5 or not lab.PAIRS)  # without pairs it claims nothing
+    if lab is lab_family:  # it takes its rates from another lab's result
+        rates = {"mean": {arm: {"dice": 0.5} for arm in lab_family_rates.ARMS}}
+        monkeypatch.setattr(recipes, "result", lambda name: rates)
     result = _lab.run(lab, lab.SEEDS[:1], quick=True)
     assert set(result["mean"]) == set(lab.ARMS)
     assert all(np.isfinite(value) for scores in result["mean"].values() for value in scores.values())
