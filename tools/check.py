@@ -11,7 +11,8 @@ import time
 
 from tools.pairs import ROOT
 
-CHAPTERS = ["pytest", "--nbval", "chapters", "-n", "2", "--dist", "loadfile", "-q"]
+TWO_AT_ONCE = ["-n", "2", "--dist", "loadfile"]
+CHAPTERS = ["pytest", "--nbval", "chapters", *TWO_AT_ONCE, "-q"]
 
 
 def test_parts() -> list[tuple[str, list[str], dict[str, str | None]]]:
@@ -21,7 +22,7 @@ def test_parts() -> list[tuple[str, list[str], dict[str, str | None]]]:
         ("format", [*python, "ruff", "format", "--check", "."], {}),
         ("lint", [*python, "ruff", "check", "."], {}),
         ("book, warnings as errors", [*python, "tools.book"], {"UNETBOOK_DATA": None}),
-        ("tests, pairs and pages", [*python, "pytest", "-q"], {}),
+        ("tests, pairs and pages", [*python, "pytest", "-q", *TWO_AT_ONCE], {}),
         ("chapters executed again", [*python, *CHAPTERS], {}),
     ]
 

@@ -21,7 +21,7 @@ SETTINGS = {
     "depth": 4,
     "tile": 96,
     "batch": 4,
-    "steps": 30,
+    "steps": 20,
     "epochs": 10,
     "schedule": "Adam, cosine to 0 over all steps",
     "loss": "soft-max cross-entropy",
