@@ -67,6 +67,7 @@ BREAKS = {
     "timestamps": (lambda n: rules.code_cells(n)[0].metadata.update(execution={}), "timestamps"),
     "error": (set_output(output_type="error", ename="ValueError", evalue="", traceback=[]), "error ValueError"),
     "stderr": (set_output(output_type="stream", name="stderr", text="Warning"), "on stderr"),
+    "warning": (set_output(output_type="stream", name="stdout", text="WARNING:tensorflow:5 of 6"), "warning of Tensor"),
     "inline role": (add_text("See {ref}`here`."), "inline role"),
     "backtick directive": (add_text("```{note}\nText\n```"), "colon fence"),
     "bracket formula": (add_text(r"Here \(x\)."), "use $ or $$"),

@@ -53,6 +53,8 @@ def outputs(notebook) -> list[str]:
                 problems.append(f"{where} is stored with the error {output.ename}")
             if output.get("name") == "stderr":
                 problems.append(f"{where} is stored with output on stderr: {output.text[:60]!r}")
+            elif "WARNING:tensorflow" in output.get("text", ""):  # TensorFlow warns on stdout, with addresses in it
+                problems.append(f"{where} is stored with a warning of TensorFlow")
     return problems
 
 

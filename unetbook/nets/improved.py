@@ -25,8 +25,8 @@ def improved_unet(input_shape, classes, filters=16, dropout=0.3):
     that tiles cannot be exact: predict whole images. Sizes are doubled by repeating pixels, those of the segmentation
     layers too, for which the paper names no way. Widely copied ports differ: convolutions before normalization in the
     context modules, localization modules that do not halve the channels (2,775,299 parameters), and in some versions
-    normalized segmentation layers (2,775,305). Raises ``ValueError`` naming the fix for a size that does not fit. Source: arXiv 1802.10508.
-    Chapter 13.
+    normalized segmentation layers (2,775,305). Raises ``ValueError`` naming the fix for a size that does not fit.
+    Source: arXiv 1802.10508. Chapter 13.
     """
     images, maps = image_input(input_shape, LEVELS - 1, "same")
     skips = []
