@@ -64,3 +64,19 @@ def test_contents_with_a_missing_chapter_name_the_command(monkeypatch, tmp_path)
     monkeypatch.setattr(book.pairs, "toc_files", lambda: ["chapters/98-nothing.ipynb"])
     with pytest.raises(SystemExit, match="make chapters ONLY=98-nothing"):
         book.copy_source(tmp_path / "source")
+
+
+def test_each_imitated_cpu_computes_otherwise_than_this_one():
+    """Where TensorFlow leaves oneDNN off by itself, a run with it off would only repeat the tests."""
+    assert set(kernel.other_cpus({"avx2", "fma"})) == {"without AVX512"}
+    assert set(kernel.other_cpus({"avx2", "avx512f", "avx512_vnni"})) == {"without AVX512", "without oneDNN"}
+    assert kernel.IMITATED["without AVX512"]["TF_ENABLE_ONEDNN_OPTS"] == "1"  # or it would imitate nothing there
+    assert all(name == name.lower() for name in kernel.cpu_flags())
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/cpuinfo"), reason="the flags of a CPU are read on Linux")
+def test_tensorflow_agrees_on_when_it_uses_onednn(tmp_path):
+    source = "from tensorflow.python.util import _pywrap_util_port as port\nprint(port.IsMklEnabled())"
+    with kernel.environment(TF_ENABLE_ONEDNN_OPTS=None):
+        cell = run(source, tmp_path)
+    assert cell.outputs[-1]["text"].strip() == str(bool(kernel.cpu_flags() & kernel.FOR_NETWORKS))

@@ -153,7 +153,7 @@ def test_unets_cost_about_what_the_heads_cost(head):
         lab_unetpp.multiply_adds(options.get("head"), options, lab_unetpp.SETTINGS, channels=1)
         for options in (lab_unetpp.ARMS[f"fine, {head}"], lab_unetpp.ARMS[f"fine, U-Net as {head}"])
     ]
-    assert 0.85 < cost[1] / cost[0] < 1.02
+    assert 0.85 < cost[1] / cost[0] < 1.1
 
 
 def test_the_family_has_an_equal_budget():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from tools import kernel
 from tools.pairs import ROOT
 
 TWO_AT_ONCE = ["-n", "2", "--dist", "loadfile"]
@@ -33,9 +34,9 @@ def portability_parts(jax_python: str) -> list[tuple[str, list[str], dict[str, s
     # The environment with JAX holds no book: only files with backend tests can be imported there.
     files = [file for file in sorted((ROOT / "tests").glob("test_*.py")) if "mark.backend" in file.read_text("utf-8")]
     backend = [jax_python, "-m", "pytest", "-q", "-m", "backend", *map(str, files)]
+    cpus = kernel.other_cpus(kernel.cpu_flags())  # the others compute as ``make test`` did
     return [
-        ("chapters without AVX512", chapters, {"ONEDNN_MAX_CPU_ISA": "AVX2"}),
-        ("chapters without oneDNN", chapters, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+        *((f"chapters {name}", chapters, variables) for name, variables in cpus.items()),
         ("package on JAX", backend, {"KERAS_BACKEND": "jax"}),
     ]
 

@@ -13,6 +13,28 @@ from nbclient import NotebookClient
 # kernel, since nbval passes none.
 SETTINGS = "c.IPKernelApp.capture_fd_output = False\n"
 
+# Other CPUs, imitated: oneDNN's kernels for AVX2, and TensorFlow's own without oneDNN.
+IMITATED = {
+    "without AVX512": {"TF_ENABLE_ONEDNN_OPTS": "1", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "without oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+}
+# TensorFlow uses oneDNN by itself only where the processor has one of these.
+FOR_NETWORKS = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
+
+
+def other_cpus(flags: set[str]) -> dict[str, dict[str, str]]:
+    """Return the imitated CPUs that compute otherwise than a CPU with these flags (of /proc/cpuinfo) does by itself."""
+    return {name: IMITATED[name] for name in IMITATED if name != "without oneDNN" or flags & FOR_NETWORKS}
+
+
+def cpu_flags() -> set[str]:
+    """Return the flags of this machine's CPU; off Linux those that leave no imitated CPU out."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return FOR_NETWORKS
+    return set(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
+
 
 def write_settings(folder: Path) -> None:
     """Make ``folder`` an IPython folder (the value of IPYTHONDIR) whose kernels leave C++ code's stderr alone."""

@@ -20,7 +20,6 @@ from tools.chapters import selected
 
 FOLDER = pairs.ROOT / "results" / "spread"
 SHIFTS = (0, 100, 200, 300, 400)  # added to every training seed of a chapter; 0 is the chapter as it stands
-IMITATED = {"without AVX512": {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "without oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"}}
 
 # Runs before the first cell of a chapter: promises are written to a file instead of being checked.
 RECORDER = """
@@ -65,7 +64,7 @@ def measured(markdown: Path, shift: int, variables: dict[str, str]) -> list[list
 def spread(markdown: Path) -> list[dict]:
     """Run a chapter in all ways: a row for each promise that has a tolerance."""
     ways = {f"seeds + {shift}": measured(markdown, shift, {}) for shift in SHIFTS}
-    ways |= {name: measured(markdown, 0, variables) for name, variables in IMITATED.items()}
+    ways |= {name: measured(markdown, 0, variables) for name, variables in kernel.IMITATED.items()}
     first = next(iter(ways.values()))
     return [
         {"name": name, "values": {way: run[k][1] for way, run in ways.items()}}

@@ -12,10 +12,10 @@ from unetbook.recipes import _quick, lab_skips
 NAME = "lab-unetpp"
 SUMMARY = "heads L1 to L4 of a U-Net++, their mean, and U-Nets of as many multiply-adds, on membranes and lesions"
 SEEDS = (0, 1, 2, 3, 4)
-SETTINGS = lab_skips.SETTINGS | {"steps": 20, "filters": 12}
+SETTINGS = lab_skips.SETTINGS | {"filters": 8}
 QUICK = lab_skips.QUICK | {"filters": 2, "depth": 4}
 HEADS = ("L1", "L2", "L3", "L4")
-UNETS = {"L1": 6, "L2": 10, "L3": 14, "L4": 19}  # filters for about as many multiply-adds; a test counts them
+UNETS = {"L1": 4, "L2": 7, "L3": 10, "L4": 13}  # filters for about as many multiply-adds; a test counts them
 ARMS = {
     f"{task}, {name}": {"task": task, **options}
     for task in ("fine", "coarse")
