@@ -98,9 +98,9 @@ def test_one_pair_has_no_interval():
 
 FEW = {  # the first word of the arms that are tried, where a lab has many or slow ones
     "lab-family": "nuclei",
-    "lab-family-rates": "lesions",
+    "lab-family-rates": "lesions, U-Net, ",
     "lab-transfer": "near, 5,",
-    "lab-unetpp": "coarse",
+    "lab-unetpp": "coarse, L",
 }
 
 
@@ -110,7 +110,7 @@ def test_a_quick_run_of_each_lab(name, tmp_path, monkeypatch):
     lab = recipes.get(name)
     begin = FEW.get(name, "")
     monkeypatch.setattr(lab, "ARMS", {arm: options for arm, options in lab.ARMS.items() if arm.startswith(begin)})
-    monkeypatch.setattr(lab, "PAIRS", [pair for pair in lab.PAIRS if pair[0].startswith(begin)])
+    monkeypatch.setattr(lab, "PAIRS", [pair for pair in lab.PAIRS if set(pair) <= set(lab.ARMS)])
     assert lab.NAME == name and (len(lab.SEEDS) >= 5 or not lab.PAIRS)  # without pairs it claims nothing
     if lab is lab_family:  # it takes its rates from another lab's result
         rates = {"mean": {arm: {"dice": 0.5} for arm in lab_family_rates.ARMS}}
@@ -179,8 +179,7 @@ def test_the_family_takes_the_best_rate_that_was_measured(monkeypatch):
 def test_all_heads_of_a_task_are_one_training(monkeypatch):
     settings = lab_unetpp.SETTINGS | lab_unetpp.QUICK
     data, calls = lab_unetpp.data(settings, 0), []
-    train = lab_unetpp._quick.train
-    monkeypatch.setattr(lab_unetpp._quick, "train", lambda *a, **k: calls.append(1) or train(*a, **k))
+    monkeypatch.setattr(lab_unetpp._quick, "train", lambda *arguments: calls.append(1) or [0.5])
     found = [lab_unetpp.measure(data, lab_unetpp.ARMS[f"fine, {head}"], settings, 0) for head in ("L1", "L4", "mean")]
     assert len(calls) == 1 and found[0]["parameters"] < found[1]["parameters"] < found[2]["parameters"]
     lab_unetpp.measure(data, lab_unetpp.ARMS["fine, alone"], settings, 0)

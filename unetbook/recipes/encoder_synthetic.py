@@ -9,6 +9,7 @@ import numpy as np
 
 from unetbook import nets, scores, training
 from unetbook.datasets import synthetic
+from unetbook.nets.encoder import BACKBONES
 from unetbook.recipes import _quick
 from unetbook.recipes.isbi2012_unet import turn_and_shade
 
@@ -31,7 +32,16 @@ SETTINGS = {
     "loss": "soft-max cross-entropy",
     "augmentation": "turns by 90 degrees, flips, contrast and brightness, colors",
 }
-QUICK = {"training_pictures": 2, "test_pictures": 1, "size": 64, "tile": 64, "batch": 2, "steps": 2, "epochs": 1}
+QUICK = {
+    "training_pictures": 2,
+    "test_pictures": 1,
+    "size": 64,
+    "depth": 2,
+    "tile": 64,
+    "batch": 2,
+    "steps": 2,
+    "epochs": 1,
+}
 ARMS = {"encoder": {"alpha": 0.35}}
 PAIRS = []
 KINDS = {"cell": synthetic.cells, "membrane": synthetic.membranes, "ellipse": synthetic.ellipses}
@@ -75,6 +85,7 @@ def measure(data, options, settings, seed) -> dict:
     model = nets.encoder((None, None, 3), len(KINDS) + 1, "random", filters=filters, depth=depth, **options)
     curve = _quick.train(model, images, classes, settings, seed, augment=recolored)
     found = _quick.probabilities(model, np.repeat(test_images, 3, axis=-1)).argmax(-1)
-    body = keras.Model(model.get_layer("expected_input").output, model.get_layer("out_relu").output, name="mobilenetv2")
+    last = model.get_layer(BACKBONES["MobileNetV2"].features[depth - 1])
+    body = keras.Model(model.get_layer("expected_input").output, last.output, name="mobilenetv2")
     iou = {kind: scores.iou(truth == number, found == number) for number, kind in enumerate(KINDS, start=1)}
     return {"scores": iou, "parameters": body.count_params(), "curve": curve, "model": body}

@@ -27,7 +27,7 @@ SETTINGS = {
     "loss": "soft-max cross-entropy",
     "boundary_tolerance": 1,
 }
-QUICK = {"training_pictures": 2, "test_pictures": 1, "size": 64, "tile": 64, "steps": 2, "epochs": 1}
+QUICK = {"training_pictures": 2, "test_pictures": 1, "size": 64, "depth": 1, "tile": 64, "steps": 2, "epochs": 1}
 TASKS = {"nuclei": synthetic.nuclei, "lesions": synthetic.lesions}
 NETWORKS = {  # filters for about as many multiply-adds as the U-Net's; a test counts them
     "U-Net": {"filters": 16, "normalization": None},

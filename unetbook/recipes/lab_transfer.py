@@ -34,7 +34,17 @@ SETTINGS = {
     "augmentation": "none",
     "boundary_tolerance": 1,
 }
-QUICK = {"training_pictures": 5, "test_pictures": 1, "size": 64, "tile": 64, "batch": 2, "steps": 1, "epochs": 1}
+QUICK = {
+    "training_pictures": 5,
+    "test_pictures": 1,
+    "size": 64,
+    "depth": 2,
+    "unet": {"filters": 2, "depth": 1},
+    "tile": 64,
+    "batch": 2,
+    "steps": 1,
+    "epochs": 1,
+}
 TASKS = {"near": synthetic.nuclei, "far": synthetic.lesions}
 PRETRAINED = ("frozen", "fine-tuned")
 STARTS = (*PRETRAINED, "random", "U-Net")
