@@ -28,12 +28,12 @@ def other_cpus(flags: set[str]) -> dict[str, dict[str, str]]:
 
 
 def cpu_flags() -> set[str]:
-    """Return the flags of this machine's CPU; off Linux those that leave no imitated CPU out."""
+    """Return the flags of this machine's CPU; where Linux does not name them, those that leave no imitated CPU out."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return FOR_NETWORKS
-    return set(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), FOR_NETWORKS)
 
 
 def write_settings(folder: Path) -> None:
