@@ -8,26 +8,17 @@ import numpy as np
 
 from unetbook import nets, training
 from unetbook.datasets import synthetic
-from unetbook.recipes import _quick
+from unetbook.recipes import _quick, lab_skips
 
 NAME = "lab-family-rates"
 SUMMARY = "learning rates of U-Net, U-Net++ and Improved U-Net at equal cost, on pictures that lab-family does not use"
 SEEDS = (100, 101)
-SETTINGS = {
+SETTINGS = lab_skips.SETTINGS | {
     "pictures": "synthetic nuclei, synthetic lesions",
-    "training_pictures": 20,
-    "test_pictures": 12,
-    "size": 160,
-    "depth": 4,
-    "tile": 96,
-    "batch": 4,
     "steps": 20,
-    "epochs": 10,
-    "schedule": "Adam, cosine to 0 over all steps",
-    "loss": "soft-max cross-entropy",
-    "boundary_tolerance": 1,
+    "learning_rate": "one for each arm",
 }
-QUICK = {"training_pictures": 2, "test_pictures": 1, "size": 64, "depth": 1, "tile": 64, "steps": 2, "epochs": 1}
+QUICK = lab_skips.QUICK
 TASKS = {"nuclei": synthetic.nuclei, "lesions": synthetic.lesions}
 NETWORKS = {  # filters for about as many multiply-adds as the U-Net's; a test counts them
     "U-Net": {"filters": 16, "normalization": None},
