@@ -41,6 +41,23 @@ def train(model, images, targets, settings, seed, augment=None, weights=None, lo
     return training.fit(model, tiles, epochs=settings["epochs"], optimizer=optimizer, loss=loss)["loss"]
 
 
+def outlined(model, pictures, settings, seed) -> dict:
+    """Train a network on masks; Dice and boundary F on the test pictures, its parameters and the losses.
+
+    pictures: training and test pictures, each (images, masks of one kind of object).
+    """
+    (images, masks), test = pictures
+    curve = train(model, images, masks.astype(np.int32), settings, seed)
+    return {"scores": tested(model, test, settings), "parameters": model.count_params(), "curve": curve}
+
+
+def tested(model, test, settings) -> dict[str, float]:
+    """Dice and boundary F of a trained network on test pictures: (images, masks)."""
+    images, truth = test
+    predicted = probabilities(model, images)[..., 1] >= 0.5
+    return outline_scores(truth, predicted, settings["boundary_tolerance"])
+
+
 def falling(rate, settings) -> keras.optimizers.schedules.LearningRateSchedule:
     """A learning rate that falls from ``rate`` to 0 along a cosine over the whole training."""
     return keras.optimizers.schedules.CosineDecay(rate, settings["steps"] * settings["epochs"])

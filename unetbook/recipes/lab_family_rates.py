@@ -4,8 +4,6 @@ Its seeds draw other pictures than those of ``lab-family``, which takes the best
 Chapter 13.
 """
 
-import numpy as np
-
 from unetbook import nets, training
 from unetbook.datasets import synthetic
 from unetbook.recipes import _quick, lab_skips
@@ -45,14 +43,10 @@ def data(settings, seed):
 
 def measure(data, options, settings, seed) -> dict:
     """Train one network at one rate; its scores and parameters."""
-    (images, masks), (test_images, truth) = data[options["task"]]
-    settings = settings | {"learning_rate": options["learning_rate"]}
+    pictures = data[options["task"]]
     training.set_seed(seed)
-    model = network(options["network"], (None, None, images.shape[-1]), settings["depth"])
-    curve = _quick.train(model, images, masks.astype(np.int32), settings, seed)
-    predicted = _quick.probabilities(model, test_images)[..., 1] >= 0.5
-    found = _quick.outline_scores(truth, predicted, settings["boundary_tolerance"])
-    return {"scores": found, "parameters": model.count_params(), "curve": curve}
+    model = network(options["network"], (None, None, pictures[0][0].shape[-1]), settings["depth"])
+    return _quick.outlined(model, pictures, settings | {"learning_rate": options["learning_rate"]}, seed)
 
 
 def network(name, shape, depth=4):

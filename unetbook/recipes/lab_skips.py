@@ -4,8 +4,6 @@ Added maps halve the channels that the decoder reads, so that the network has fe
 enough to have about as many as the concatenation. Chapter 03.
 """
 
-import numpy as np
-
 from unetbook.datasets import synthetic
 from unetbook.recipes import _quick
 
@@ -49,14 +47,6 @@ def data(settings, seed):
 
 def measure(data, options, settings, seed) -> dict:
     """Train one arm on its task; its scores and its parameters."""
-    return outlined(data[options["task"]], settings | {"filters": options["filters"]}, seed, skip=options["skip"])
-
-
-def outlined(pictures, settings, seed, **options) -> dict:
-    """Train a network with these options; Dice and boundary F of the masks, means over the test pictures."""
-    (images, masks), (test_images, truth) = pictures
-    model = _quick.network(settings, seed, channels=images.shape[-1], **options)
-    curve = _quick.train(model, images, masks.astype(np.int32), settings, seed)
-    predicted = _quick.probabilities(model, test_images)[..., 1] >= 0.5
-    found = _quick.outline_scores(truth, predicted, settings["boundary_tolerance"])
-    return {"scores": found, "parameters": model.count_params(), "curve": curve}
+    pictures, settings = data[options["task"]], settings | {"filters": options["filters"]}
+    model = _quick.network(settings, seed, channels=pictures[0][0].shape[-1], skip=options["skip"])
+    return _quick.outlined(model, pictures, settings, seed)

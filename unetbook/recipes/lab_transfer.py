@@ -81,17 +81,11 @@ def data(settings, seed):
 
 def measure(data, options, settings, seed) -> dict:
     """Train one arm on the first pictures of its task; its scores, parameters and those that were trained."""
-    (images, masks), (test_images, truth) = data[options["task"]]
-    images, masks = (part[: options["pictures"]] for part in (images, masks))
+    (images, masks), test = data[options["task"]]
+    first = images[: options["pictures"]], masks[: options["pictures"]]
     model = network(options["start"], images.shape[-1], settings, seed)
-    curve = _quick.train(model, images, masks.astype(np.int32), settings, seed)
-    predicted = _quick.probabilities(model, test_images)[..., 1] >= 0.5
-    entry = {
-        "scores": _quick.outline_scores(truth, predicted, settings["boundary_tolerance"]),
-        "parameters": model.count_params(),
-        "trained": int(sum(np.prod(weight.shape) for weight in model.trainable_weights)),
-        "curve": curve,
-    }
+    entry = _quick.outlined(model, (first, test), settings, seed)
+    entry["trained"] = int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
     if options["start"] in PRETRAINED:
         entry["encoder"] = hashlib.sha256(weights_file().read_bytes()).hexdigest()
     return entry

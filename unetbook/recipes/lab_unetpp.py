@@ -41,22 +41,18 @@ data = lab_skips.data
 
 def measure(data, options, settings, seed) -> dict:
     """The scores, parameters and multiply-adds (for one picture) of one head or one U-Net."""
-    (images, masks), (test_images, truth) = data[options["task"]]
-    head, channels = options.get("head"), images.shape[-1]
+    pictures, head = data[options["task"]], options.get("head")
+    channels = pictures[0][0].shape[-1]
     if head is None:
         model = _quick.network(settings | {"filters": options["filters"]}, seed, channels=channels)
-        curve = _quick.train(model, images, masks.astype(np.int32), settings, seed)
+        entry = _quick.outlined(model, pictures, settings, seed)
     else:
         model, curve = trained(data, options["task"], head == "alone", settings, seed)
-    if head in HEADS:
-        model = nets.prune(model, int(head[1:]))
-    predicted = _quick.probabilities(model, test_images)[..., 1] >= 0.5
-    return {
-        "scores": _quick.outline_scores(truth, predicted, settings["boundary_tolerance"]),
-        "parameters": model.count_params(),
-        "multiply_adds": multiply_adds(head, options, settings, channels),
-        "curve": curve,
-    }
+        if head in HEADS:
+            model = nets.prune(model, int(head[1:]))
+        found = _quick.tested(model, pictures[1], settings)
+        entry = {"scores": found, "parameters": model.count_params(), "curve": curve}
+    return entry | {"multiply_adds": multiply_adds(head, options, settings, channels)}
 
 
 def trained(data, task, alone, settings, seed):

@@ -1,6 +1,6 @@
 """Three ways to double a map, one network: up-convolution, nearest or bilinear and a convolution. Chapter 04."""
 
-from unetbook.recipes import lab_skips
+from unetbook.recipes import _quick, lab_skips
 
 NAME = "lab-upsampling"
 SUMMARY = "up-convolution, nearest or bilinear up-sampling, on membranes (thin lines) and on lesions (large areas)"
@@ -15,5 +15,7 @@ data = lab_skips.data
 
 
 def measure(data, options, settings, seed) -> dict:
-    """Train one arm on its task; its scores and its parameters, as ``lab_skips`` has them."""
-    return lab_skips.outlined(data[options["task"]], settings, seed, upsampling=options["upsampling"])
+    """Train one arm on its task; its scores and its parameters."""
+    pictures = data[options["task"]]
+    model = _quick.network(settings, seed, channels=pictures[0][0].shape[-1], upsampling=options["upsampling"])
+    return _quick.outlined(model, pictures, settings, seed)
