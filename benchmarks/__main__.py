@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import augment, average_precision, pruning, run_lengths, tiling, timing, weight_map
+from benchmarks import augment, average_precision, family, pruning, run_lengths, tiling, timing, weight_map
 from unetbook.recipes._provenance import provenance
 
 BENCHMARKS = {
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "run_lengths": run_lengths.run,
     "average_precision": average_precision.run,
     "pruning": pruning.run,
+    "family": family.run,
 }
 FILE = Path(__file__).parents[1] / "results" / "benchmarks.json"
 SLACK = 0.7  # machines differ: a promise counts as broken below this share of it

@@ -96,6 +96,15 @@ def test_one_pair_has_no_interval():
         recipes.paired_difference([1, 2], [1])
 
 
+def test_an_interval_is_told_with_its_signs():
+    row = {"mean": 0.01, "low": -0.002, "high": 0.0224, "pairs": 5}
+    assert recipes.interval_text(row) == "+0.010 (-0.002 to +0.022)" and not recipes.leaves_out_zero(row)
+    assert recipes.interval_text(row, digits=1) == "+0.0 (-0.0 to +0.0)"
+    assert recipes.leaves_out_zero(row | {"low": 0.002}) and recipes.leaves_out_zero(row | {"high": -0.001})
+    alone = recipes.paired_difference([2], [1])
+    assert recipes.interval_text(alone) == "+1.000 (no interval)" and not recipes.leaves_out_zero(alone)
+
+
 FEW = {  # the first word of the arms that are tried, where a lab has many or slow ones
     "lab-family": "nuclei",
     "lab-family-rates": "lesions, U-Net, ",

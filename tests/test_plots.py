@@ -79,3 +79,18 @@ def test_source_shows_the_code_as_it_stands(monkeypatch):
     text = shown[0].data
     assert text.startswith("```python\ndef errors(truth, predicted):") and text.endswith("\n```")
     assert "\n\ndef curves(series" in text
+
+
+def test_differences_show_every_seed_and_the_interval():
+    seeds = {str(k): {"arms": {"a": {"scores": {"f": 0.5 + 0.1 * k}}, "b": {"scores": {"f": 0.4}}}} for k in range(3)}
+    seeds["3"] = {"arms": {"a": {"scores": {"f": 0.0}}}}  # stopped before its second arm
+    row = {"mean": 0.2, "low": 0.1, "high": 0.3, "pairs": 3}
+    result = {"seeds": seeds, "differences": {"a - b": {"f": row}, "b - a": {"f": row | {"low": None, "high": None}}}}
+    _, axis = plt.subplots()
+    plots.differences(axis, result, {"first": ("a", "b"), "second": ("b", "a")}, "f")
+    dots, bar, mean, *without = (line.get_xdata() for line in axis.lines)
+    assert np.allclose(dots, [0.1, 0.2, 0.3]) and np.allclose(bar, [0.1, 0.3]) and np.allclose(mean, 0.2)
+    assert len(without) == 3  # dots, mean and the line at 0: no bar
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["first", "second"]
+    top, bottom = axis.transData.transform([(0, 0), (0, 1)])[:, 1]
+    assert top > bottom

@@ -97,6 +97,26 @@ def curves(series, xlabel, ylabel, title=None, logarithmic=False, width=7.0):
     return figure, axis
 
 
+def differences(axis, result, pairs, score):
+    """Draw paired differences in one score of a lab: dots are seeds, a bar the mean with its 95 % interval. Chapter 03.
+
+    result: of ``recipes.result``; pairs: {label: (arm, other arm)}, one row each, from the top; score: its name. Axes
+    with the same rows may share their y.
+    """
+    for row, (one, other) in enumerate(pairs.values()):
+        arms = [seed["arms"] for seed in result["seeds"].values() if one in seed["arms"] and other in seed["arms"]]
+        of_seeds = [of[one]["scores"][score] - of[other]["scores"][score] for of in arms]
+        between = result["differences"][f"{one} - {other}"][score]
+        axis.plot(of_seeds, [row - 0.12] * len(of_seeds), "o", color=ORANGE, markersize=4.5, alpha=0.8)
+        if between["low"] is not None:
+            axis.plot([between["low"], between["high"]], [row + 0.15] * 2, color=BLUE, linewidth=2)
+        axis.plot(between["mean"], row + 0.15, "|", color=BLUE, markersize=9)
+    axis.axvline(0, color="gray", linewidth=0.8)
+    axis.set_yticks(range(len(pairs)), pairs, fontsize=9)
+    axis.set_ylim(len(pairs) - 0.5, -0.5)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
 def table(header, rows):
     """Show a table in a notebook: a header of words, rows of words and numbers, which are shown with three decimals."""
     from IPython.display import Markdown, display

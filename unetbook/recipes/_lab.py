@@ -25,7 +25,7 @@ def run(lab, seeds=None, out=None, quick=False) -> dict:
     ``runs/quick``. Each arm of each seed is merged into the file when it is done, and not run again; a stopped run
     loses the arm that it was training. A seed names the commit and machine of its first arm; an arm that was trained
     later with another one names what differs. Raises ``ValueError`` where the file stems from other settings or arms.
-    Chapters 07 to 11.
+    Chapters 03, 04 and 07 to 14.
     """
     out = Path(out) if out else (RUNS / "quick" if quick else Path("results"))
     settings = lab.SETTINGS | (lab.QUICK if quick else {})
