@@ -63,7 +63,9 @@ PAIRS = [
         ("frozen", "random"),
         ("fine-tuned", "random"),
         ("fine-tuned", "frozen"),
+        ("frozen", "U-Net"),
         ("fine-tuned", "U-Net"),
+        ("random", "U-Net"),
     )
 ]
 
