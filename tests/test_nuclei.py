@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from unetbook import __main__, labels, nets, scores, sizes, store
 from unetbook.datasets import synthetic
-from unetbook.recipes import _fields, _nuclei, dsb2018_unet, dsb2018_unetpp
+from unetbook.recipes import _fields, _lab, _nuclei, dsb2018_unet, dsb2018_unetpp, dsb2018_unseen
 
 RECIPES = {recipe.NAME: recipe for recipe in (dsb2018_unet, dsb2018_unetpp)}
 
@@ -166,3 +166,23 @@ def test_the_two_networks_cost_the_same():
         else:
             work.append(sizes.multiply_adds(nets.unetpp((side, side, 3), 2, **options)))
     assert 0.9 < work[1] / work[0] < 1.1
+
+
+def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNETBOOK_DATA", str(folder))
+    monkeypatch.setattr(dsb2018_unseen, "ARMS", {"without stained": {"left_out": "stained"}})
+    monkeypatch.setattr(dsb2018_unseen, "data", lambda settings, seed: data)
+    trained, batches = [], _nuclei.batches
+    monkeypatch.setattr(_nuclei, "batches", lambda d, s, *rest: trained.extend(s["train"]) or batches(d, s, *rest))
+    result = _lab.run(dsb2018_unseen, out=tmp_path, quick=True)
+    entry = result["seeds"]["0"]["arms"]["without stained"]
+    kinds = {id_: picture.kind for id_, picture in data.items()}
+    assert {kinds[id_] for id_ in entry["images"]} == {"stained"}
+    assert {kinds[id_] for id_ in trained} == {"fluorescence, other sizes", "bright-field"}
+    assert len(entry["data"][0]["sha256"]) == 64
+
+
+def test_kinds_that_are_left_out_are_those_that_there_are():
+    assert set(dsb2018_unseen.KINDS) >= {_nuclei.kind(np.full((*size, 3), 0.1)) for size in _nuclei.USUAL_SIZES}
+    with pytest.raises(ValueError, match="no test image of kind"):
+        dsb2018_unseen.measure({}, {"left_out": "stained"}, dsb2018_unet.SETTINGS, 0)

@@ -171,10 +171,10 @@ def test_a_folder_of_data_is_described_by_names_and_contents(tmp_path):
     (tmp_path / "set/a").mkdir(parents=True)
     (tmp_path / "set/a/1.png").write_bytes(b"one")
     (tmp_path / "set/2.png").write_bytes(b"two")
-    described = _run._described(tmp_path / "set")
+    described = _run.described(tmp_path / "set")
     assert (described["folder"], described["files"], described["bytes"]) == ("set", 2, 6)
     (tmp_path / "set/2.png").rename(tmp_path / "set/3.png")
-    assert _run._described(tmp_path / "set")["sha256"] != described["sha256"]
+    assert _run.described(tmp_path / "set")["sha256"] != described["sha256"]
 
 
 def test_least_values_count_for_the_target(here, monkeypatch, capsys):

@@ -32,6 +32,7 @@ from scipy import stats
 _MODULES = {
     "dsb2018-unet": "dsb2018_unet",
     "dsb2018-unetpp": "dsb2018_unetpp",
+    "dsb2018-unseen": "dsb2018_unseen",
     "encoder-synthetic": "encoder_synthetic",
     "isbi2012-unet": "isbi2012_unet",
     "lab-augmentation": "lab_augmentation",

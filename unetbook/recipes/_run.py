@@ -35,7 +35,7 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
         "summary": recipe.SUMMARY,
         "quick": quick,
         "settings": settings,
-        "data": [_described(path) for path in recipe.DATASET.files(root)],
+        "data": [described(path) for path in recipe.DATASET.files(root)],
         "split": split,
         "target": recipe.TARGET,
         **({"least": recipe.LEAST} if hasattr(recipe, "LEAST") else {}),
@@ -169,7 +169,7 @@ def _merge(path, head, news):
     return result
 
 
-def _described(path):
+def described(path):
     """Name, bytes and SHA-256 of a file; of a folder that of its files' names and sums, in order."""
     if path.is_file():
         return {"file": path.name, "bytes": path.stat().st_size, "sha256": _files.sha256(path)}
