@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import numpy as np
@@ -147,7 +148,7 @@ def test_split_is_contiguous_and_disjoint():
 
 def test_list_and_fetch(here, capsys, monkeypatch):
     assert __main__.main(["list"]) == 0
-    assert "\nisbi2012-unet  EM membranes" in capsys.readouterr().out
+    assert re.search(r"\n  isbi2012-unet +(measured +)?EM membranes", capsys.readouterr().out)
     assert __main__.main(["fetch", "isbi2012"]) == 0
     assert "train-volume.tif" in capsys.readouterr().out
     monkeypatch.setenv("UNETBOOK_DATA", str(here))
@@ -164,3 +165,35 @@ def test_an_unknown_recipe(here, capsys):
     assert error.count("\n") == 1 and "did you mean 'isbi2012-unet'?" in error
     with pytest.raises(ValueError, match=r"Known: .*isbi2012-unet"):
         recipes.get("zzz")
+
+
+def test_a_folder_of_data_is_described_by_names_and_contents(tmp_path):
+    (tmp_path / "set/a").mkdir(parents=True)
+    (tmp_path / "set/a/1.png").write_bytes(b"one")
+    (tmp_path / "set/2.png").write_bytes(b"two")
+    described = _run.described(tmp_path / "set")
+    assert (described["folder"], described["files"], described["bytes"]) == ("set", 2, 6)
+    (tmp_path / "set/2.png").rename(tmp_path / "set/3.png")
+    assert _run.described(tmp_path / "set")["sha256"] != described["sha256"]
+
+
+def test_least_values_count_for_the_target(here, monkeypatch, capsys):
+    monkeypatch.setattr(isbi2012_unet, "LEAST", {"pixel_error": 0.0}, raising=False)
+    monkeypatch.setattr(isbi2012_unet, "TARGET", {})
+    result = _run.run(isbi2012_unet, [0])
+    assert result["target_met"] and result["least"] == {"pixel_error": 0.0}
+    __main__._show(result)
+    assert "pixel_error at least 0.0: met" in capsys.readouterr().out
+    assert not _run._merge(
+        here / "x.json", {"target": {}, "least": {"f": 0.9}}, {"seeds": {"0": {"scores": {"f": 0.8}}}}
+    )["target_met"]
+
+
+def test_where_a_network_was_scored_stands_beside_where_it_was_trained(here, monkeypatch):
+    stop_in_epoch(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        _run.run(isbi2012_unet, [0])
+    first = _run.provenance()
+    monkeypatch.setattr(_run, "provenance", lambda: first | {"backend": "another"})
+    entry = _run.run(isbi2012_unet, [0])["seeds"]["0"]
+    assert entry["backend"] == first["backend"] and entry["scored"] == {"backend": "another"}

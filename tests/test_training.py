@@ -281,3 +281,50 @@ def test_a_sequential_model_is_trained_too():
     images, labels = pictures(2, 16, 16)
     model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])
     assert len(training.fit(model, (images, labels), epochs=2, loss=losses.binary_cross_entropy)["loss"]) == 2
+
+
+def several_sizes(dtype=np.float32):
+    """Three pictures of different sizes whose labels can be read off them, with weights."""
+    pairs = [pictures(1, height, width, seed=height) for height, width in ((31, 37), (8, 50), (64, 24))]
+    images = [image[0].astype(dtype) for image, _ in pairs]
+    labels = [(image[..., 0] > 0.5).astype(np.int8) for image in images]
+    return images, labels, [np.float16(1) + label for label in labels]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_lists_of_several_sizes_make_tiles_in_step(dtype):
+    images, labels, weights = several_sizes(dtype)
+    data = tiles(images, labels, weights=weights, batch_size=64)
+    shown, target, weight = data[0]
+    assert shown.shape == (64, 24, 24, 1) and shown.dtype == np.float32 and target.shape == weight.shape == (64, 8, 8)
+    np.testing.assert_array_equal(target, shown[:, 8:16, 8:16, 0] > 0.5)
+    np.testing.assert_array_equal(weight, 1 + target)
+    alone = tiles(images[1:2], labels[1:2], batch_size=64)[0][0]
+    assert len(np.unique(alone)) <= images[1].size + 1  # only that picture
+
+
+def test_an_image_that_stands_twice_in_a_list_is_drawn_twice_as_often():
+    images = [np.full((20, 20, 1), value, np.float32) for value in (0, 1, 1)]
+    labels = [np.zeros((20, 20), np.int32)] * 3
+    shown = tiles(images, labels, batch_size=3000)[0][0]
+    assert shown.mean() == pytest.approx(2 / 3, abs=0.05)
+
+
+def test_lists_name_the_image_that_is_wrong():
+    images, labels, weights = several_sizes()
+    with pytest.raises(ValueError, match=r"image 1 of the list: labels of shape"):
+        tiles(images, [labels[0], labels[0], labels[2]])
+    with pytest.raises(TypeError, match="image 2 of the list: images are uint8"):
+        tiles([*images[:2], np.zeros((8, 8, 1), np.uint8)], [*labels[:2], np.zeros((8, 8), int)])
+    for wrong in ((images[:2], labels, None), ([], [], None), (images, labels, weights[:1])):
+        with pytest.raises(ValueError, match="give one of each"):
+            tiles(wrong[0], wrong[1], weights=wrong[2])
+
+
+def test_a_network_is_trained_on_a_list():
+    images, labels, weights = several_sizes()
+    data = tiles(images, labels, weights=weights, tile=16, output=16)
+    loss = losses.CrossEntropy(reduction="mean_with_sample_weight")
+    model = small_unet(padding="same")
+    history = training.fit(model, data, epochs=2, loss=loss)
+    assert len(history["loss"]) == 2 and np.isfinite(history["loss"]).all()

@@ -1,4 +1,4 @@
-"""``python -m unetbook list | fetch | run``: the measured runs of the book from the command line. Chapter 15."""
+"""``python -m unetbook list | fetch | run | predict | score``: measured runs, and your images. Chapters 15, 16."""
 
 import argparse
 import importlib
@@ -10,7 +10,11 @@ DATASETS = ("dsb2018", "isbi2012", "isic2017", "usiigaci")
 
 
 def main(arguments=None) -> int:
-    """Run one command; return its exit code: 0 done, 1 data missing or damaged, 2 wrong usage, 130 stopped (Ctrl-C)."""
+    """Run one command; return its exit code.
+
+    0 done, 1 data missing or damaged (``predict`` and ``score``: some file; the others are done), 2 wrong usage, 130
+    stopped (Ctrl-C).
+    """
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -18,14 +22,15 @@ def main(arguments=None) -> int:
         print(f"unetbook: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("unetbook: stopped; the same command resumes after the last finished epoch", file=sys.stderr)
+        hint = "; the same command resumes after the last finished epoch" if options.command is _run else ""
+        print(f"unetbook: stopped{hint}", file=sys.stderr)
         return 130
 
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m unetbook", description="Measured runs of the U-Net book")
-    commands = parser.add_subparsers(required=True, metavar="list | fetch | run")
-    command = commands.add_parser("list", help="name the recipes")
+    commands = parser.add_subparsers(required=True, metavar="list | fetch | run | predict | score")
+    command = commands.add_parser("list", help="name the recipes, and what data and weights are at hand")
     command.set_defaults(command=_list)
     command = commands.add_parser("fetch", help="show where a data set lies, or how to get it")
     command.add_argument("dataset", choices=DATASETS)
@@ -36,12 +41,44 @@ def _parser():
     command.add_argument("--out", help="folder of the result file (default: results)")
     command.add_argument("--quick", action="store_true", help="a smoke run of seconds into runs/quick")
     command.set_defaults(command=_run)
+    command = commands.add_parser("predict", help="label images, and overlays, of your pictures by a stored network")
+    command.add_argument(
+        "--model", required=True, help="a .keras file that `list` shows, or your own of unetbook.store"
+    )
+    command.add_argument("--out", required=True, help="folder to write to")
+    command.add_argument(
+        "--once", action="store_true", help="one position of each image, not the mean of eight: faster"
+    )
+    command.add_argument("--submission", metavar="CSV", help="also write all objects as run lengths")
+    command.add_argument("pictures", nargs="+", help="files or folders of PNG, JPEG, BMP or TIFF pictures")
+    command.set_defaults(command=_predict)
+    command = commands.add_parser(
+        "score", help="scores of label images against the truth, two folders of one stem each"
+    )
+    command.add_argument("--truth", required=True, help="folder of the true label images or masks")
+    command.add_argument("--predicted", required=True, help="folder that `predict` wrote to, or any label images")
+    command.add_argument("--csv", help="write the scores of each image to this file")
+    command.set_defaults(command=_score)
     return parser
 
 
 def _list(options) -> int:
+    print("recipes: python -m unetbook run NAME")
     for name in recipes.names():
-        print(f"{name}  {recipes.get(name).SUMMARY}")
+        there = (recipes.results_folder() / f"{name}.json").is_file()
+        print(f"  {name:20} {'measured' if there else '':9} {recipes.get(name).SUMMARY}")
+    print("data: python -m unetbook fetch NAME")
+    for name in DATASETS:
+        try:
+            place = importlib.import_module(f"unetbook.datasets.{name}").files()[0].parent
+        except (OSError, ValueError):
+            place = "not at hand"
+        print(f"  {name:20} {place}")
+    print("weights: python -m unetbook predict --model FILE --out FOLDER PICTURES")
+    from unetbook import store  # Keras takes seconds to import
+
+    for path in sorted((recipes.results_folder() / "weights").glob("*.keras")):
+        print(f"  {path}  {store.passport(path).get('task', '')}")
     return 0
 
 
@@ -50,6 +87,41 @@ def _fetch(options) -> int:
     for path in dataset.files():
         print(path)
     return 0
+
+
+def _predict(options) -> int:
+    from unetbook import application, store  # Keras takes seconds to import
+
+    application.pictures(options.pictures)  # before the network is loaded: a wrong path is told at once
+    model = store.load(options.model)
+    done = application.predict(model, options.pictures, options.out, options.once, options.submission)
+    return _finished(done, f"written to {options.out}")
+
+
+def _score(options) -> int:
+    from unetbook import application
+
+    done = application.score(options.truth, options.predicted, options.csv)
+    names = list(next(iter(done.values.values()))) if done.values else []
+    print(f"{'image':28}" + "".join(f"{name:>9}" for name in names))
+    for file, row in done.values.items():
+        print(f"{file.stem[:27]:28}" + "".join(_cell(value) for value in row.values()))
+    if done.values:
+        columns = [[row[name] for row in done.values.values()] for name in names]
+        print(f"{'mean':28}" + "".join(_cell(float(sum(column) / len(column))) for column in columns))
+    return _finished(done, f"written to {options.csv}" if options.csv else "scored")
+
+
+def _cell(value) -> str:
+    return f"{value:9.3f}" if isinstance(value, float) else f"{value:9d}"
+
+
+def _finished(done, what) -> int:
+    """Say how many files were done, name those that were not, and return the exit code."""
+    print(f"{len(done.values)} {what}")
+    for file, problem in done.problems.items():
+        print(f"unetbook: {problem if str(file) in problem else f'{file}: {problem}'}", file=sys.stderr)
+    return 1 if done.problems or not done.values else 0
 
 
 def _run(options) -> int:
@@ -86,10 +158,11 @@ def _show(result):
     print(" " * 20 + "".join(f"{name:>18}" for name in result["mean"]))
     for row, scores in rows.items():
         print(f"{row:20}" + "".join(f"{value:18.4f}" for value in scores.values()))
+    quick = " (a quick run: means nothing)" if result["quick"] else ""
     for name, most in result["target"].items():
-        verdict = "met" if result["mean"][name] <= most else "NOT met"
-        quick = " (a quick run: means nothing)" if result["quick"] else ""
-        print(f"{name} at most {most}: {verdict}{quick}")
+        print(f"{name} at most {most}: {'met' if result['mean'][name] <= most else 'NOT met'}{quick}")
+    for name, least in result.get("least", {}).items():
+        print(f"{name} at least {least}: {'met' if result['mean'][name] >= least else 'NOT met'}{quick}")
 
 
 if __name__ == "__main__":

@@ -65,22 +65,27 @@ def save(model, path, half=False, **metadata) -> Path:
     return path
 
 
+def passport(path) -> dict:
+    """The metadata of a model file, without loading the network. Errors as ``load``."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {path}: see `python -m unetbook list` for the models at hand")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(_MEMBER))
+    except (zipfile.BadZipFile, zlib.error, ValueError):
+        raise ValueError(f"{path} is damaged or no .keras file: get it again") from None
+    except KeyError:
+        raise ValueError(f"{path} holds no {_MEMBER}: it was not written by unetbook.store.save") from None
+
+
 def load(path):
     """Read a model that ``save`` wrote; its metadata is the dict ``model.metadata``.
 
     Code is never run from a model file: Keras refuses such layers, and so does this. Raises ``FileNotFoundError`` or
     ``ValueError`` naming the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no model file at {path}: see `python -m unetbook list` for the models at hand")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(archive.read(_MEMBER))
-    except (zipfile.BadZipFile, zlib.error, ValueError):
-        raise ValueError(f"{path} is damaged or no .keras file: get it again") from None
-    except KeyError:
-        raise ValueError(f"{path} holds no {_MEMBER}: it was not written by unetbook.store.save") from None
+    path, metadata = Path(path), passport(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
@@ -116,4 +121,4 @@ def _halved(values):
     return values.astype(np.float16)
 
 
-__all__ = ["load", "nets", "save"]
+__all__ = ["load", "nets", "passport", "save"]

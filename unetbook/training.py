@@ -48,16 +48,18 @@ def split(ids, fractions, seed: int, groups=None) -> list[list]:
 class Tiles(keras.utils.PyDataset):
     """Random tiles for training: the input mirrored beyond the image, the labels of the pixels that come out.
 
-    images: float32 (N, H, W, C); labels: integers (N, H, W); weights: float32 (N, H, W) or ``None``. The network sees
-    ``tile`` x ``tile`` pixels and returns ``output`` x ``output`` around the same center; the output always lies inside
-    the image where that is large enough. augment: a function (image, labels, rng, weights=None) that returns the same.
+    images: floats (N, H, W, C); labels: integers (N, H, W); weights: floats (N, H, W) or ``None``. Images of several
+    sizes come as lists, of (H, W, C) and (H, W). Every image is drawn equally often, small or large; one that stands
+    twice in a list, twice as often. The network sees ``tile`` x ``tile`` pixels and returns ``output`` x ``output``
+    around the same center; the output always lies inside the image where that is large enough. augment: a function
+    (image, labels, rng, weights=None) that returns the same.
     Batch k of epoch e depends on (seed, e, k) alone, so a stopped training resumes with the batches that it would have
-    seen. Chapters 02, 07 and 15.
+    seen. Chapters 02, 07, 15 and 16.
     """
 
     def __init__(self, images, labels, tile, output, batch_size, steps, seed, augment=None, weights=None):
         super().__init__()
-        self.images, self.labels, self.weights = _checked(images, labels, weights)
+        self.images, self.labels, self.weights = _checked_list(images, labels, weights)
         if output > tile or (tile - output) % 2:
             raise ValueError(f"an output of {output} pixels is not centered in a tile of {tile}: see unetbook.sizes")
         self.tile, self.output, self.batch_size, self.steps = tile, output, batch_size, steps
@@ -79,7 +81,7 @@ class Tiles(keras.utils.PyDataset):
 
     def _draw(self, rng):
         which = rng.integers(len(self.images))
-        height, width = self.labels.shape[1:]
+        height, width = self.labels[which].shape
         top = rng.integers(max(height - self.output, 0) + 1)
         left = rng.integers(max(width - self.output, 0) + 1)
         cut = (self.tile - self.output) // 2
@@ -88,7 +90,7 @@ class Tiles(keras.utils.PyDataset):
         planes = [self.images[which], self.labels[which][..., None]]
         planes += [self.weights[which][..., None]] if self.weights is not None else []
         image, *rest = (tiling.window(plane, *corner) for plane in planes)
-        rest = [plane[..., 0] for plane in rest]
+        image, rest = image.astype(np.float32, copy=False), [plane[..., 0] for plane in rest]
         if self.augment is not None:
             image, *rest = self.augment(image, rest[0], rng, *rest[1:])
         inner = slice(cut, cut + self.output)
@@ -222,6 +224,20 @@ def _checked(images, labels, weights):
     for number, image in enumerate(images):
         if not np.isfinite(image).all():
             raise ValueError(f"image {number} holds NaN or infinity: repair or drop it before training")
+    return images, labels, weights
+
+
+def _checked_list(images, labels, weights):
+    """The arrays, or lists of arrays of several sizes, all checked; errors name the image."""
+    if not isinstance(images, (list, tuple)):
+        return _checked(images, labels, weights)
+    if not len(images) == len(labels) == len(images if weights is None else weights) > 0:
+        raise ValueError(f"{len(images)} images do not match {len(labels)} labels, or their weights: give one of each")
+    for number, (image, plane) in enumerate(zip(images, labels, strict=True)):
+        try:
+            _checked(image[None], plane[None], None if weights is None else weights[number][None])
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"image {number} of the list: {error}") from None
     return images, labels, weights
 
 

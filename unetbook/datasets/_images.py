@@ -34,15 +34,15 @@ def image(data: bytes, where, channels=None) -> np.ndarray:
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
-def mask(data: bytes, where, like, numbers=False) -> np.ndarray:
+def mask(data: bytes, where, like=None, numbers=False) -> np.ndarray:
     """The mask, (H, W) when it is gray, also when saved as RGB, and (H, W, 3) when it has colors.
 
     A palette gives its colors, and pixels of less than 8 bits are stretched to 0..255; with ``numbers`` the values are
     class indices or numbers of objects, and files where these would change are refused. Raises ``ValueError`` as
-    ``image`` does, and when its size is not that of the image ``like``.
+    ``image`` does, and when its size is not that of the image ``like``, where one is given.
     """
     pixels = _pixels(data, where)
-    if pixels.shape[:2] != like.shape[:2]:
+    if like is not None and pixels.shape[:2] != like.shape[:2]:
         raise ValueError(
             f"{where} is {_size(pixels)} pixels and its image {_size(like)}: a mask must have the size of its image; "
             "get the original, or resize it without interpolation (nearest neighbor)"

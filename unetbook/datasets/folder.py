@@ -39,7 +39,7 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
     if instances and classes is not None:
         raise ValueError("give classes or instances=True, not both: values are classes or numbers of objects")
     images, masks = Path(images).expanduser(), Path(masks).expanduser()
-    image_files, mask_files = _pictures(images), _pictures(masks)
+    image_files, mask_files = pictures_in(images), pictures_in(masks)
     if images.samefile(masks):
         raise ValueError(f"{images} is given for images and masks: put them into two folders")
     pairs = _pairs(image_files, mask_files)
@@ -66,14 +66,14 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
         if jpeg and (instances or classes is not None):  # a changed value may look like another class or object
             raise ValueError(f"{mask_file}: {jpeg}")
         try:
-            return _files.Sample(id_, image, _numbers(mask) if instances else labels.as_labels(mask, classes))
+            return _files.Sample(id_, image, object_numbers(mask) if instances else labels.as_labels(mask, classes))
         except ValueError as error:
             raise ValueError(f"{mask_file}: {error}{jpeg and '; '}{jpeg}") from error
 
     return _files.Samples(pairs, sample)
 
 
-def _pictures(folder):
+def pictures_in(folder):
     """The picture files of a folder, sorted by name."""
     if not folder.exists():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -117,7 +117,8 @@ def _image(file):
     return _images.image(file.read_bytes(), file)
 
 
-def _numbers(mask):
+def object_numbers(mask) -> np.ndarray:
+    """The values of a decoded mask as numbers of objects, int32; ``ValueError`` where they cannot be."""
     if mask.ndim != 2:
         raise ValueError("numbers of objects are gray values, and this mask has colors: save the numbers themselves")
     if mask.dtype.kind not in "bui" or (mask.size and (mask.min() < 0 or mask.max() > np.iinfo(np.int32).max)):

@@ -4,10 +4,12 @@ A recipe on real data has these names, which ``recipes._run`` uses:
 
 - ``NAME``, ``SUMMARY``, ``DATASET`` (a module of ``unetbook.datasets``), ``SEEDS``, ``SETTINGS`` (plain
   values that the result file repeats), ``QUICK`` (what a smoke run replaces in them), ``TARGET`` ({score:
-  largest value});
-- ``split() -> {part: [ids]}`` and ``ids(data)``, the ids that the data have;
-- ``build(settings)``, ``optimizer(settings)``, ``batches(data, split, settings, seed)``: what ``fit`` needs;
-- ``validate(model, data, split) -> {name: value}``, after each epoch;
+  largest value}), and where larger is better ``LEAST`` ({score: smallest value});
+- ``load(root)``, where it is not the data set's own; ``split(data) -> {part: [ids]}`` and ``ids(data)``, the ids that
+  the data have;
+- ``build(settings)``, ``optimizer(settings)``, ``batches(data, split, settings, seed)``, and ``LOSS`` where it is not
+  the usual one: what ``fit`` needs;
+- ``validate(model, data, split) -> {name: value}``, after each epoch, with a ``val_loss``;
 - ``evaluate(model, data, split)`` and ``baselines(data, split)``: scores on the test images.
 
 A lab compares choices on synthetic pictures and has these, which ``recipes._lab`` uses:
@@ -28,6 +30,9 @@ from pathlib import Path
 from scipy import stats
 
 _MODULES = {
+    "dsb2018-unet": "dsb2018_unet",
+    "dsb2018-unetpp": "dsb2018_unetpp",
+    "dsb2018-unseen": "dsb2018_unseen",
     "encoder-synthetic": "encoder_synthetic",
     "isbi2012-unet": "isbi2012_unet",
     "lab-augmentation": "lab_augmentation",

@@ -1,5 +1,6 @@
 """The harness of measured runs: trains each seed, resumes what was stopped, merges results into one JSON file."""
 
+import hashlib
 import shutil
 import statistics
 import time
@@ -27,16 +28,17 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
     runs = RUNS / "quick" if quick else RUNS
     out = Path(out) if out else (runs if quick else Path("results"))
     settings = recipe.SETTINGS | (recipe.QUICK if quick else {})
-    data = recipe.DATASET.load(root)
+    data = getattr(recipe, "load", recipe.DATASET.load)(root)
     split = _split(recipe, out, data)
     head = {
         "recipe": recipe.NAME,
         "summary": recipe.SUMMARY,
         "quick": quick,
         "settings": settings,
-        "data": [_described(path) for path in recipe.DATASET.files(root)],
+        "data": [described(path) for path in recipe.DATASET.files(root)],
         "split": split,
         "target": recipe.TARGET,
+        **({"least": recipe.LEAST} if hasattr(recipe, "LEAST") else {}),
     }
     path = out / f"{recipe.NAME}.json"
     if quick:
@@ -64,8 +66,9 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
 
 def _run_seed(recipe, data, split, settings, seed, folder, head):
     """Train one seed from its last finished epoch on, and score it."""
-    came_from = provenance()
-    state = _json.read(folder / "state.json") or {"head": head, "epochs": 0, "curves": {}, "seconds": 0.0}
+    came_from = _json.plain(provenance())
+    fresh = {"head": head, "epochs": 0, "curves": {}, "seconds": 0.0, "came_from": came_from}
+    state = fresh | (_json.read(folder / "state.json") or {})
     if state["head"] != _json.plain(head):
         raise ValueError(f"{folder} was begun with other settings, data or split: remove the folder to start anew")
     training.set_seed(seed)
@@ -80,6 +83,7 @@ def _run_seed(recipe, data, split, settings, seed, folder, head):
         epochs=settings["epochs"],
         initial_epoch=state["epochs"],
         optimizer=recipe.optimizer(settings),
+        loss=getattr(recipe, "LOSS", None),
         callbacks=[_Checkpoint(folder, state, seed, settings["epochs"], lambda m: recipe.validate(m, data, split))],
     )
     return {
@@ -88,8 +92,14 @@ def _run_seed(recipe, data, split, settings, seed, folder, head):
         "parameters": model.count_params(),
         "steps": settings["steps"] * settings["epochs"],
         "seconds": round(state["seconds"]),
-        **came_from,
+        **(state["came_from"] | _differs(state["came_from"], came_from)),
     }
+
+
+def _differs(trained, scored):
+    """What was another machine, backend or commit when the network was scored than when its training began."""
+    differs = {name: value for name, value in scored.items() if trained[name] != value}
+    return {"scored": differs} if differs else {}
 
 
 class _Checkpoint(keras.callbacks.Callback):
@@ -128,7 +138,7 @@ def _split(recipe, out, data):
     path = out / "splits" / f"{recipe.DATASET.FOLDER}.json"
     split = _json.read(path)
     if split is None:
-        split = recipe.split()
+        split = recipe.split(data)
         _json.write(path, split)
     absent = sorted({i for part in split.values() for i in part} - set(recipe.ids(data)))
     if absent:
@@ -151,11 +161,23 @@ def _merge(path, head, news):
         columns = {name: [scores[name] for scores in finished] for name in finished[0]}
         result["mean"] = _json.rounded({name: statistics.fmean(column) for name, column in columns.items()})
         result["std"] = _json.rounded({n: statistics.stdev(c) if len(c) > 1 else None for n, c in columns.items()})
-        result["target_met"] = all(result["mean"][name] <= most for name, most in result["target"].items())
+        met = [result["mean"][name] <= most for name, most in result["target"].items()]
+        met += [result["mean"][name] >= least for name, least in result.get("least", {}).items()]
+        result["target_met"] = all(met)
     if news:
         _json.write(path, result)
     return result
 
 
-def _described(path):
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": _files.sha256(path)}
+def described(path):
+    """Name, bytes and SHA-256 of a file; of a folder that of its files' names and sums, in order."""
+    if path.is_file():
+        return {"file": path.name, "bytes": path.stat().st_size, "sha256": _files.sha256(path)}
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listing = "".join(f"{_files.sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
+    return {
+        "folder": path.name,
+        "files": len(files),
+        "bytes": sum(file.stat().st_size for file in files),
+        "sha256": hashlib.sha256(listing.encode()).hexdigest(),
+    }

@@ -1,0 +1,191 @@
+"""A stored network on a reader's own files, and label images scored against the truth."""
+
+import csv
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tifffile
+
+from unetbook import __main__, application, labels, normalize, scores, store, submission
+from unetbook.datasets import synthetic
+
+
+def painter(channels=3):
+    """A network that needs no training: a pixel is a nucleus where its normalized channels exceed 1/2 in the mean."""
+    inputs = keras.Input((None, None, channels))
+    logits = keras.layers.Conv2D(2, 1, name="head")(inputs)
+    model = keras.Model(inputs, logits)
+    kernel = np.zeros((1, 1, channels, 2), np.float32)
+    kernel[..., 1] = 40 / channels
+    model.get_layer("head").set_weights([kernel, np.array([0, -20], np.float32)])
+    return model
+
+
+def passport(**changes):
+    choices = {"way": "components", "threshold": 0.5, "smallest": 5}
+    facts = {"normalize": "bright_on_dark", "objects": True, "averaged": True, "choices": choices, "task": "squares"}
+    return {"classes": ["background", "square"], **facts, **changes}
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    return store.save(painter(), tmp_path / "painter.keras", **passport())
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Four pictures of squares: gray, color on light, 16 bits, and one damaged; their truth in another folder."""
+    truth = np.zeros((40, 50), np.int32)
+    truth[3:13, 4:14], truth[20:32, 30:44] = 1, 2
+    (tmp_path / "in").mkdir()
+    (tmp_path / "truth").mkdir()
+    shown = np.where(truth > 0, 200, 20).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "in/gray.png"), shown)
+    cv2.imwrite(str(tmp_path / "in/color.png"), np.dstack([255 - shown] * 3))
+    tifffile.imwrite(tmp_path / "in/deep.tif", (shown.astype(np.uint16) * 16))
+    (tmp_path / "in/broken.png").write_bytes((tmp_path / "in/gray.png").read_bytes()[:60])
+    for name in ("gray", "color", "deep", "broken"):
+        cv2.imwrite(str(tmp_path / f"truth/{name}_mask.png"), truth.astype(np.uint16))
+    return tmp_path, truth
+
+
+def test_predict_writes_what_it_can_and_names_what_it_cannot(place, model_file, capsys):
+    folder, truth = place
+    command = ["predict", "--model", str(model_file), "--out", str(folder / "out")]
+    assert __main__.main([*command, "--submission", str(folder / "s.csv"), str(folder / "in")]) == 1
+    printed = capsys.readouterr()
+    assert "[4/4]" in printed.out and "3 written to" in printed.out
+    assert "broken.png" in printed.err and "gray.png" not in printed.err
+    written = {path.name for path in (folder / "out").iterdir()}
+    assert written == {f"{name}_{what}.png" for name in ("gray", "color", "deep") for what in ("labels", "overlay")}
+    for name in ("gray", "color", "deep"):
+        found = cv2.imread(str(folder / f"out/{name}_labels.png"), cv2.IMREAD_UNCHANGED)
+        assert found.dtype == np.uint16 and np.array_equal(found, truth)
+        overlay = cv2.imread(str(folder / f"out/{name}_overlay.png"))
+        assert overlay.shape == (40, 50, 3) and tuple(overlay[3, 4]) == application.OUTLINE[::-1]
+    back = submission.read(folder / "s.csv", dict.fromkeys(("gray", "color", "deep"), truth.shape))
+    assert all(np.array_equal(found, truth) for found in back.values())
+
+
+def test_scores_of_folders(place, model_file, capsys):
+    folder, _ = place
+    out, table = str(folder / "out"), folder / "new/scores.csv"
+    __main__.main(["predict", "--model", str(model_file), "--out", out, str(folder / "in")])
+    capsys.readouterr()
+    status = __main__.main(["score", "--truth", str(folder / "truth"), "--predicted", out, "--csv", str(table)])
+    printed = capsys.readouterr()
+    assert status == 1 and "broken_mask.png" in printed.err and "no answer" in printed.err
+    with table.open() as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["image"] for row in rows] == ["color_mask.png", "deep_mask.png", "gray_mask.png"]
+    assert all(float(row["dsb"]) == float(row["dice"]) == 1 and row["matched"] == "2" for row in rows)
+    assert printed.out.count("1.000") == 4 * 4  # three images and their mean
+    (folder / "truth/broken_mask.png").unlink()
+    assert __main__.main(["score", "--truth", str(folder / "truth"), "--predicted", out]) == 0
+
+
+def test_the_row_of_an_image_is_that_of_scores():
+    _, truth = synthetic.nuclei(1, 96, seed=4)
+    found = labels.connected(truth[0] > 0)
+    row = application.row(truth[0], found)
+    assert row["iou"] == 1 and row["dsb"] == scores.dsb_score(truth, [found])
+    errors = scores.object_errors(truth[0], found)
+    assert (row["merged"], row["split"], row["missed"], row["extra"]) == errors
+    assert row["f"] == scores.objects(truth[0], found).f
+
+
+def test_a_mask_of_two_values_is_no_single_object(tmp_path):
+    mask = np.zeros((20, 20), np.uint8)
+    mask[2:6, 2:6] = mask[10:16, 10:16] = 255
+    for name in ("truth", "found"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), mask)
+    with pytest.warns(UserWarning, match="4-connected components are its objects"):
+        done = application.score(tmp_path / "truth", tmp_path / "found")
+    assert next(iter(done.values.values()))["matched"] == 2
+
+
+def test_gray_and_color_reach_networks_of_three_and_one_channel():
+    image = np.zeros((12, 12, 1), np.float32)
+    image[4:8, 4:8] = 0.8
+    for channels, shown in ((3, image), (1, np.repeat(image, 3, axis=2))):
+        model = painter(channels)
+        object.__setattr__(model, "metadata", passport())
+        assert np.array_equal(application.answer(model, shown) > 0, image[..., 0] > 0)
+
+
+def test_once_sees_one_position_and_the_mean_eight(monkeypatch):
+    model, seen = painter(), []
+    object.__setattr__(model, "metadata", passport())
+    image = np.random.default_rng(0).random((10, 14, 3)).astype(np.float32)
+    predict = application.tiling.predict
+    monkeypatch.setattr(application.tiling, "predict", lambda *a, **k: seen.append(a[1].shape) or predict(*a, **k))
+    application.answer(model, image, once=True)
+    assert seen == [(10, 14, 3)]
+    application.answer(model, image)
+    assert len(seen) == 9 and set(seen) == {(10, 14, 3), (14, 10, 3)}
+
+
+def test_a_network_without_objects_gives_classes():
+    model = painter()
+    object.__setattr__(model, "metadata", {"classes": ["background", "light"]})
+    image = np.zeros((6, 6, 3), np.float32)
+    image[:3] = 1
+    assert np.array_equal(application.answer(model, image), (image[..., 0] > 0).astype(np.int32))
+
+
+def test_overlays_outline_each_object_and_keep_the_rest():
+    image = np.full((10, 10, 1), 0.5, np.float32)
+    image[0, 0], image[9, 9] = 0, 1
+    found = np.zeros((10, 10), np.int32)
+    found[2:6, 2:6], found[2:6, 6:9] = 1, 2
+    shown = application.overlay(image, found)
+    orange = np.all(np.isclose(shown, np.array(application.OUTLINE) / 255), axis=2)
+    assert orange[2:6, 5].all() and orange[2:6, 6].all() and not orange[3:5, 3:5].any() and not orange[found == 0].any()
+
+
+def test_many_objects_are_written_as_32_bits(tmp_path):
+    found = np.arange(300 * 300, dtype=np.int32).reshape(300, 300)
+    path = application._write_labels(tmp_path, "many", found)
+    assert path.name == "many_labels.tif" and np.array_equal(tifffile.imread(path), found)
+
+
+def test_wrong_paths_are_told_before_the_network_is_loaded(place, tmp_path, capsys):
+    folder, _ = place
+    command = ["predict", "--model", str(tmp_path / "none.keras"), "--out", str(tmp_path / "out")]
+    assert __main__.main([*command, str(folder / "nothing.png")]) == 1
+    assert "no file or folder" in capsys.readouterr().err
+    (folder / "other").mkdir()
+    cv2.imwrite(str(folder / "other/gray.jpg"), np.zeros((4, 4), np.uint8))
+    assert __main__.main([*command, str(folder / "in"), str(folder / "other")]) == 1
+    assert "would both be written as gray" in capsys.readouterr().err
+    assert __main__.main([*command, str(folder / "in")]) == 1
+    assert "no model file at" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_holds_code_is_refused(place, tmp_path, capsys):
+    folder, _ = place
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, keras.layers.Lambda(lambda maps: maps[..., :2])(inputs))
+    path = store.save(model, tmp_path / "code.keras", **passport())
+    assert __main__.main(["predict", "--model", str(path), "--out", str(tmp_path / "out"), str(folder / "in")]) == 1
+    assert "cannot be loaded" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_list_names_recipes_data_and_weights(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("UNETBOOK_DATA", str(tmp_path))
+    assert __main__.main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert "dsb2018-unet" in printed and "isbi2012-unet        measured" in printed
+    assert "isic2017             not at hand" in printed
+    assert "isbi2012-unet.keras  interior of cells" in printed
+
+
+def test_every_kept_network_names_a_known_normalization():
+    from unetbook import recipes
+
+    for path in (recipes.results_folder() / "weights").glob("*.keras"):
+        normalize.rule(store.passport(path).get("normalize", "as_it_is"))

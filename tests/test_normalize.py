@@ -1,0 +1,76 @@
+"""One look for images of one task: bright on dark, whatever the microscope."""
+
+import numpy as np
+import pytest
+
+from unetbook import normalize
+from unetbook.datasets import synthetic
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def dim(image):
+    return 0.05 + 0.1 * image
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_and_its_negative_look_alike(channels):
+    image = np.repeat(synthetic.nuclei(1, 96, seed=3)[0][0][..., :1], channels, axis=-1)
+    image = dim(np.clip(image, 0, 1) if np.median(image) < 0.5 else 1 - np.clip(image, 0, 1))
+    shown, negative = normalize.bright_on_dark(image), normalize.bright_on_dark(1 - image)
+    assert shown.dtype == np.float32 and shown.shape == image.shape
+    assert np.allclose(shown, negative, atol=1e-5)
+    assert shown.min() == 0 and shown.max() == 1
+    assert np.median(shown) < 0.5
+
+
+def test_brightness_and_contrast_of_the_microscope_do_not_matter(rng):
+    image = rng.beta(1, 6, (64, 48, 3))
+    assert np.allclose(normalize.bright_on_dark(image), normalize.bright_on_dark(dim(image)), atol=1e-5)
+
+
+def test_one_pair_of_percentiles_keeps_colors_apart(rng):
+    image = rng.random((64, 64, 3)) * [0.2, 0.4, 0.8]
+    shown = normalize.bright_on_dark(image)
+    assert shown[..., 2].mean() > 1.5 * shown[..., 1].mean() > 2 * shown[..., 0].mean()
+
+
+def test_the_percentiles_are_those_that_are_named(rng):
+    image = rng.permutation(np.linspace(0, 0.4, 10_000)).reshape(100, 100, 1)
+    shown = normalize.bright_on_dark(image)
+    assert np.mean(shown == 0) == pytest.approx(0.01, abs=2e-4) and np.mean(shown == 1) == pytest.approx(
+        0.002, abs=2e-4
+    )
+
+
+def test_an_image_without_contrast_is_not_blown_up(rng):
+    assert not normalize.bright_on_dark(np.full((8, 8, 1), 0.7)).any()
+    noisy = 0.2 + rng.random((32, 32, 1)) * 1e-6
+    assert normalize.bright_on_dark(noisy).max() < 1e-3
+
+
+def test_a_given_array_stays_as_it_is(rng):
+    image = rng.random((8, 8, 1)).astype(np.float32)
+    before = image.copy()
+    for rule in normalize.RULES.values():
+        rule(image)
+    assert np.array_equal(image, before) and np.array_equal(normalize.as_it_is(image), image)
+
+
+def test_errors_name_the_fix():
+    with pytest.raises(ValueError, match=r"no normalization 'bright': known are as_it_is, bright_on_dark"):
+        normalize.rule("bright")
+    for rule in normalize.RULES.values():
+        with pytest.raises(TypeError, match="uint8: scale it"):
+            rule(np.zeros((4, 4, 1), np.uint8))
+        with pytest.raises(ValueError, match="run from 0 to 255"):
+            rule(np.array([[[0.0], [255.0]]]))
+        with pytest.raises(ValueError, match="NaN"):
+            rule(np.full((4, 4, 1), np.nan))
+        for shape in ((4, 4), (0, 4, 1)):
+            with pytest.raises(ValueError, match=r"\(H, W, C\)"):
+                rule(np.zeros(shape))
+    assert normalize.rule("bright_on_dark") is normalize.bright_on_dark

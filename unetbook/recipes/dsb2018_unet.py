@@ -1,0 +1,63 @@
+"""Nuclei of the Data Science Bowl 2018 by a U-Net, from per-nucleus masks to a submission. Chapter 16.
+
+All but the network stands in ``_nuclei``, which ``dsb2018-unetpp`` shares.
+"""
+
+import keras
+
+from unetbook import nets
+from unetbook.recipes import _nuclei
+
+NAME = "dsb2018-unet"
+SUMMARY = "nuclei: U-Net, 16 to 256 channels, gaps and weight map, split by field and kind of image"
+DATASET, LOSS = _nuclei.DATASET, _nuclei.LOSS
+SEEDS = (0, 1, 2)
+SETTINGS = {
+    "network": "U-Net",
+    "filters": 16,
+    "depth": 4,
+    "classes": 2,
+    "normalization": "batch",
+    "input": "bright on dark, three channels",
+    "tile": 256,
+    "batch": 8,
+    "steps": 200,
+    "epochs": 20,
+    "learning_rate": 2e-3,
+    "schedule": "Adam, cosine to 0 over all steps",
+    "loss": "soft-max cross-entropy, divided by the sum of the weights",
+    "target": "nuclei without their contact pixels",
+    "w0": 10,
+    "sigma": 5,
+    "augmentation": "flips, turns, zoom, elastic, blur, gray values, noise (unetbook.augment)",
+    "zoom": 0.3,
+}
+QUICK = {"filters": 2, "depth": 2, "tile": 64, "batch": 1, "steps": 2, "epochs": 2}
+TARGET = {}
+LEAST = {"dsb": 0.55, "f": 0.85, "iou": 0.88}
+PASSPORT = {
+    "task": "nuclei in microscopy images, fluorescent or stained",
+    "classes": ["background", "nucleus"],
+    "input": "three channels; gray images three times the same",
+    "channels": 3,
+    "normalize": "bright_on_dark",
+    "objects": True,
+    "averaged": True,
+    "training_data": "Data Science Bowl 2018, stage 1 (Caicedo et al. 2019, BBBC038v1), 70 % of its images",
+    "license": "MIT for the code; the images are CC0",
+}
+
+load, split, ids = _nuclei.load, _nuclei.split, _nuclei.ids
+optimizer, batches, validate, evaluate, baselines = (
+    _nuclei.optimizer,
+    _nuclei.batches,
+    _nuclei.validate,
+    _nuclei.evaluate,
+    _nuclei.baselines,
+)
+
+
+def build(settings) -> keras.Model:
+    """The network: images (N, H, W, 3) to logits (N, H, W, 2), channel 1 for nuclei."""
+    options = {name: settings[name] for name in ("filters", "depth", "normalization")}
+    return nets.unet((None, None, 3), settings["classes"], padding="same", **options)
