@@ -56,7 +56,7 @@ def test_predict_writes_what_it_can_and_names_what_it_cannot(place, model_file, 
     command = ["predict", "--model", str(model_file), "--out", str(folder / "out")]
     assert __main__.main([*command, "--submission", str(folder / "s.csv"), str(folder / "in")]) == 1
     printed = capsys.readouterr()
-    assert "[4/4]" in printed.out and "3 written to" in printed.out
+    assert "[4/4]" in printed.out and "gray.png: 2 objects" in printed.out and "3 written to" in printed.out
     assert "broken.png" in printed.err and "gray.png" not in printed.err
     written = {path.name for path in (folder / "out").iterdir()}
     assert written == {f"{name}_{what}.png" for name in ("gray", "color", "deep") for what in ("labels", "overlay")}
@@ -134,6 +134,22 @@ def test_a_network_without_objects_gives_classes():
     image = np.zeros((6, 6, 3), np.float32)
     image[:3] = 1
     assert np.array_equal(application.answer(model, image), (image[..., 0] > 0).astype(np.int32))
+
+
+def test_classes_are_told_by_their_share(place, tmp_path, capsys):
+    folder, truth = place
+    path = store.save(painter(), tmp_path / "classes.keras", **passport(objects=False))
+    assert (
+        __main__.main(["predict", "--model", str(path), "--out", str(folder / "out"), str(folder / "in/gray.png")]) == 0
+    )
+    assert f"square {np.mean(truth > 0):.1%}" in capsys.readouterr().out
+
+
+def test_an_encoder_segments_nothing(place, tmp_path, capsys):
+    folder, _ = place
+    path = store.save(painter(), tmp_path / "encoder.keras", task="features")
+    assert __main__.main(["predict", "--model", str(path), "--out", str(folder / "out"), str(folder / "in")]) == 1
+    assert "names no classes" in capsys.readouterr().err and not (folder / "out").exists()
 
 
 def test_overlays_outline_each_object_and_keep_the_rest():

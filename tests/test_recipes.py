@@ -9,7 +9,7 @@ from skimage.draw import disk
 
 from unetbook import __main__, recipes
 from unetbook.datasets import isbi2012
-from unetbook.recipes import _run, isbi2012_unet
+from unetbook.recipes import _run, isbi2012_no_elastic, isbi2012_no_weights, isbi2012_paper, isbi2012_unet
 
 SMALL = {"depth": 1, "filters": 4, "tile": 44}
 
@@ -197,3 +197,39 @@ def test_where_a_network_was_scored_stands_beside_where_it_was_trained(here, mon
     monkeypatch.setattr(_run, "provenance", lambda: first | {"backend": "another"})
     entry = _run.run(isbi2012_unet, [0])["seeds"]["0"]
     assert entry["backend"] == first["backend"] and entry["scored"] == {"backend": "another"}
+
+
+@pytest.mark.parametrize("recipe", [isbi2012_paper, isbi2012_no_weights, isbi2012_no_elastic])
+def test_the_papers_way_and_its_ablations(recipe, here, monkeypatch):
+    monkeypatch.setattr(recipe, "SETTINGS", recipe.SETTINGS | recipe.QUICK | SMALL)
+    monkeypatch.setattr(recipe, "QUICK", {})
+    result = _run.run(recipe, [0])
+    entry = result["seeds"]["0"]
+    assert set(entry["scores"]) == set(entry["without_averaging"]) and "threshold" in entry["choices"]
+    assert set(entry["maximal_f"]) == {"rand_2012", "f_interior_error", "f_membrane_error"}
+    assert result["target"] == {"rand_thin": 0.06, "pixel_error": 0.09}
+    kept = here / f"results/weights/{recipe.NAME}.keras"
+    assert kept.exists() == (recipe is isbi2012_paper)
+
+
+def test_ablations_leave_out_one_part_each(pictures):
+    data, split = isbi2012.load(pictures), isbi2012_unet.split()
+    made = {}
+    for recipe in (isbi2012_paper, isbi2012_no_weights, isbi2012_no_elastic):
+        settings = recipe.SETTINGS | recipe.QUICK | SMALL
+        made[recipe.NAME] = recipe.batches(data, split, settings, seed=0)
+        optimizer = recipe.optimizer(settings)
+        assert optimizer.momentum == 0.99 and float(optimizer.learning_rate) == pytest.approx(1e-3)
+    weights = {name: tiles.weights for name, tiles in made.items()}
+    assert weights["isbi2012-no-weights"] is None
+    assert np.array_equal(weights["isbi2012-paper"], weights["isbi2012-no-elastic"])
+    membrane = data[1][split["train"]] == 0
+    assert weights["isbi2012-paper"][membrane].mean() > 3 * weights["isbi2012-paper"][~membrane].mean()
+    assert [tiles.augment.elastic for tiles in made.values()] == [10, 10, 0]
+
+
+def test_the_maximal_f_chooses_on_what_it_scores(pictures):
+    _, truth = isbi2012.load(pictures)
+    perfect = {number: np.where(truth[number] > 0, 0.35, 0.15).astype(np.float32) for number in (24, 25)}
+    best = isbi2012_paper.maximal_f(perfect, truth)
+    assert best["f_interior_error"] == best["f_membrane_error"] == 0  # at 0.2 and 0.3, and not at 0.5

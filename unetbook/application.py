@@ -82,8 +82,11 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
 
     Labels are 16-bit numbers, or a 32-bit TIFF from 65,536 objects on; each file appears when it is complete. csv_file:
     also write a submission (``unetbook.submission``) of the pictures that were read. report: called with a line of
-    progress for each picture. Returns the number of objects or classes of each picture, and the problems.
+    progress for each picture. Returns what was found in each picture, in words, and the problems. Raises ``ValueError``
+    for a network without classes, such as an encoder, and what ``pictures`` raises.
     """
+    if "classes" not in model.metadata:
+        raise ValueError("this network names no classes: it is a part of others, and segments nothing by itself")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     files, done, problems, answers = pictures(paths), {}, {}, {}
@@ -97,15 +100,21 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
             problems[file] = str(error)
             report(f"[{number}/{len(files)}] {file}: NOT done")
             continue
-        done[file] = int(found.max(initial=0))
+        done[file] = _in_words(found, model.metadata)
         if csv_file:
             answers[file.stem] = found
-        report(
-            f"[{number}/{len(files)}] {file}: {done[file]} {'objects' if model.metadata.get('objects') else 'classes'}"
-        )
+        report(f"[{number}/{len(files)}] {file}: {done[file]}")
     if answers:
         submission.write(csv_file, answers)
     return Done(done, problems)
+
+
+def _in_words(found, facts):
+    """The number of objects, or the share of each class but the background."""
+    if facts.get("objects"):
+        return f"{found.max(initial=0)} objects"
+    shares = {name: np.mean(found == number) for number, name in enumerate(facts["classes"]) if number}
+    return ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
 
 
 def overlay(image, found) -> np.ndarray:

@@ -8,7 +8,7 @@ A recipe on real data has these names, which ``recipes._run`` uses:
 - ``load(root)``, where it is not the data set's own; ``split(data) -> {part: [ids]}`` and ``ids(data)``, the ids that
   the data have;
 - ``build(settings)``, ``optimizer(settings)``, ``batches(data, split, settings, seed)``, and ``LOSS`` where it is not
-  the usual one: what ``fit`` needs;
+  the usual one: what ``fit`` needs; ``KEPT = False`` where no weights are to be kept;
 - ``validate(model, data, split) -> {name: value}``, after each epoch, with a ``val_loss``;
 - ``evaluate(model, data, split)`` and ``baselines(data, split)``: scores on the test images.
 
@@ -34,6 +34,9 @@ _MODULES = {
     "dsb2018-unetpp": "dsb2018_unetpp",
     "dsb2018-unseen": "dsb2018_unseen",
     "encoder-synthetic": "encoder_synthetic",
+    "isbi2012-no-elastic": "isbi2012_no_elastic",
+    "isbi2012-no-weights": "isbi2012_no_weights",
+    "isbi2012-paper": "isbi2012_paper",
     "isbi2012-unet": "isbi2012_unet",
     "lab-augmentation": "lab_augmentation",
     "lab-family": "lab_family",

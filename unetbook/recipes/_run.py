@@ -55,7 +55,7 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
         entry = _run_seed(recipe, data, split, settings, seed, folder, head)
         result = _merge(path, head, {"seeds": {str(seed): entry}})
         print(f"seed {seed}: merged into {path}", flush=True)
-    kept = keep_best(recipe, result, data, split, runs, out)
+    kept = getattr(recipe, "KEPT", True) and keep_best(recipe, result, data, split, runs, out)
     if kept:
         result = _merge(path, head, {"kept": _json.rounded(kept)})
         print(f"weights of seed {kept['seed']} kept in {out / 'weights' / kept['file']}", flush=True)

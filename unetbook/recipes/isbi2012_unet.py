@@ -106,15 +106,21 @@ def validate(model, data, split) -> dict[str, float]:
 def evaluate(model, data, split) -> dict:
     """Scores of the test slices; the threshold is the one of least pixel error on the validation slices."""
     images, labels = data
+    return at_best_threshold(lambda number: interior(model, images[number]), labels, split)
 
-    def interior(number):
-        return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, images[number])))[..., 1]
 
-    seen = np.stack([interior(number) for number in split["validation"]])
+def interior(model, image) -> np.ndarray:
+    """Probability of the interior, (H, W), by overlap-tile."""
+    return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, image)))[..., 1]
+
+
+def at_best_threshold(predict, labels, split) -> dict:
+    """Scores of the test slices at the validation slices' best threshold; ``predict`` gives a slice's probability."""
+    seen = np.stack([predict(number) for number in split["validation"]])
     thresholds = np.arange(5, 96) / 100
     errors = [np.mean((seen >= threshold) != labels[split["validation"]]) for threshold in thresholds]
     threshold = float(thresholds[np.argmin(errors)])
-    return _scored(interior, labels, split["test"], threshold) | {"choices": {"threshold": threshold}}
+    return _scored(predict, labels, split["test"], threshold) | {"choices": {"threshold": threshold}}
 
 
 def baselines(data, split) -> dict[str, dict]:
