@@ -25,7 +25,7 @@ def painter(channels=3):
 
 def passport(**changes):
     choices = {"way": "components", "threshold": 0.5, "smallest": 5}
-    facts = {"normalize": "bright_on_dark", "objects": True, "averaged": True, "choices": choices, "task": "squares"}
+    facts = {"normalize": "bright_on_dark", "objects": True, "averaged": "eight", "choices": choices, "task": "squares"}
     return {"classes": ["background", "square"], **facts, **changes}
 
 
@@ -79,7 +79,8 @@ def test_scores_of_folders(place, model_file, capsys):
     assert status == 1 and "broken_mask.png" in printed.err and "no answer" in printed.err
     with table.open() as opened:
         rows = list(csv.DictReader(opened))
-    assert [row["image"] for row in rows] == ["color_mask.png", "deep_mask.png", "gray_mask.png"]
+    assert [row["image"] for row in rows] == ["broken_mask.png", "color_mask.png", "deep_mask.png", "gray_mask.png"]
+    assert "mean of 3 of 4" in printed.out and rows.pop(0)["dsb"] == ""
     assert all(float(row["dsb"]) == float(row["dice"]) == 1 and row["matched"] == "2" for row in rows)
     assert printed.out.count("1.000") == 4 * 4  # three images and their mean
     (folder / "truth/broken_mask.png").unlink()
@@ -162,10 +163,111 @@ def test_overlays_outline_each_object_and_keep_the_rest():
     assert orange[2:6, 5].all() and orange[2:6, 6].all() and not orange[3:5, 3:5].any() and not orange[found == 0].any()
 
 
-def test_many_objects_are_written_as_32_bits(tmp_path):
-    found = np.arange(300 * 300, dtype=np.int32).reshape(300, 300)
-    path = application._write_labels(tmp_path, "many", found)
-    assert path.name == "many_labels.tif" and np.array_equal(tifffile.imread(path), found)
+def test_many_objects_are_written_as_32_bits_and_the_other_file_goes(tmp_path):
+    many, few = np.arange(300 * 300, dtype=np.int32).reshape(300, 300), np.eye(3, dtype=np.int32)
+    application._write_labels(tmp_path, "x", many)
+    assert [path.name for path in tmp_path.iterdir()] == ["x_labels.tif"]
+    assert np.array_equal(tifffile.imread(tmp_path / "x_labels.tif"), many)
+    application._write_labels(tmp_path, "x", few)
+    assert [path.name for path in tmp_path.iterdir()] == ["x_labels.png"]
+
+
+def test_results_never_stand_among_the_pictures(place, model_file, capsys):
+    folder, _ = place
+    mine = folder / "in/gray_labels.png"
+    mine.write_bytes(b"my own")
+    for out in (folder / "in", folder / "in/../in"):
+        command = ["predict", "--model", str(model_file), "--out", str(out), str(folder / "in/gray.png")]
+        assert __main__.main(command) == 1
+        assert "give another folder" in capsys.readouterr().err
+    assert mine.read_bytes() == b"my own" and not (folder / "in/gray_overlay.png").exists()
+
+
+def test_what_cannot_be_submitted_is_told_before_the_first_picture(place, tmp_path, model_file, capsys):
+    folder, _ = place
+    command = ["predict", "--out", str(tmp_path / "out"), "--submission", str(tmp_path / "s.csv")]
+    classes = store.save(painter(), tmp_path / "classes.keras", **passport(objects=False))
+    assert __main__.main([*command, "--model", str(classes), str(folder / "in")]) == 1
+    assert "no objects" in capsys.readouterr().err
+    cv2.imwrite(str(folder / "in/b, x.png"), np.zeros((9, 9), np.uint8))
+    assert __main__.main([*command, "--model", str(model_file), str(folder / "in")]) == 1
+    assert "rename the image" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"choices": {"way": "regrow"}}, "lack smallest, threshold"),
+        ({"averaged": "nine"}, "averages by 'nine'"),
+        ({"normalize": "pretty"}, "no normalization 'pretty'"),
+    ],
+)
+def test_a_passport_that_does_not_do_is_told_at_once(place, tmp_path, capsys, changes, message):
+    folder, _ = place
+    path = store.save(painter(), tmp_path / "model.keras", **passport(**changes))
+    assert __main__.main(["predict", "--model", str(path), "--out", str(tmp_path / "out"), str(folder / "in")]) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_whatever_happens_to_one_picture_the_others_are_done(place, model_file, tmp_path, monkeypatch, capsys):
+    folder, _ = place
+    answer = application.answer
+
+    def failing(model, image, *rest, **options):
+        if image.shape[2] == 3:
+            raise RuntimeError("out of memory on the device")
+        return answer(model, image, *rest, **options)
+
+    monkeypatch.setattr(application, "answer", failing)
+    (folder / "in/broken.png").unlink()
+    out = str(tmp_path / "out")
+    assert __main__.main(["predict", "--model", str(model_file), "--out", out, str(folder / "in")]) == 1
+    printed = capsys.readouterr()
+    assert "2 written" in printed.out and "color.png: RuntimeError: out of memory on the device" in printed.err
+
+
+def test_a_picture_that_memory_cannot_hold_is_refused_with_its_need(monkeypatch):
+    monkeypatch.setattr(application, "BYTES_A_PIXEL", 2**50)
+    with pytest.raises(ValueError, match="cut the picture into parts"):
+        application._check_memory(np.zeros((4, 4, 1), np.float32))
+    monkeypatch.setattr(application, "BYTES_A_PIXEL", 1)
+    application._check_memory(np.zeros((4, 4, 1), np.float32))
+
+
+def test_the_stored_threshold_counts_for_two_classes():
+    model, image = painter(), np.full((4, 4, 3), 0.52, np.float32)  # probability 0.69
+    for threshold, found in ((0.6, 1), (0.8, 0)):
+        object.__setattr__(model, "metadata", {"classes": ["a", "b"], "choices": {"threshold": threshold}})
+        assert (application.answer(model, image) == found).all()
+
+
+def test_score_refuses_what_would_lie(tmp_path):
+    for name in ("truth", "found"):
+        (tmp_path / name).mkdir()
+    objects = np.zeros((20, 20), np.uint8)
+    objects[2:6, 2:6], objects[10:16, 10:16] = 1, 2
+    for name in ("truth/a.png", "found/a_labels.png", "found/a_overlay.png", "found/alone_labels.png"):
+        cv2.imwrite(str(tmp_path / name), objects)
+    done = application.score(tmp_path / "truth", tmp_path / "found")
+    assert [file.name for file in done.values] == ["a.png"]
+    assert {file.name: "no truth" in problem for file, problem in done.problems.items()} == {"alone_labels.png": True}
+    cv2.imwrite(str(tmp_path / "truth/j.jpg"), objects * 100)
+    cv2.imwrite(str(tmp_path / "found/j_labels.png"), objects)
+    done = application.score(tmp_path / "truth", tmp_path / "found")
+    assert "is a JPEG" in done.problems[tmp_path / "truth/j.jpg"]
+    cv2.imwrite(str(tmp_path / "truth/a_mask.png"), objects)
+    with pytest.raises(ValueError, match="have one stem"):
+        application.score(tmp_path / "truth", tmp_path / "found")
+
+
+def test_a_stem_that_ends_like_a_mask_keeps_its_answer(tmp_path):
+    for name in ("truth", "found"):
+        (tmp_path / name).mkdir()
+    objects = np.eye(5, dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "truth/x_mask.png"), objects)
+    cv2.imwrite(str(tmp_path / "found/x_mask_labels.png"), objects)
+    with pytest.warns(UserWarning, match="4-connected"):
+        assert len(application.score(tmp_path / "truth", tmp_path / "found").values) == 1
 
 
 def test_wrong_paths_are_told_before_the_network_is_loaded(place, tmp_path, capsys):
@@ -198,6 +300,16 @@ def test_list_names_recipes_data_and_weights(monkeypatch, tmp_path, capsys):
     assert "dsb2018-unet" in printed and "isbi2012-unet        measured" in printed
     assert "isic2017             not at hand" in printed
     assert "isbi2012-unet.keras  interior of cells" in printed
+
+
+def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/a.keras").write_bytes(b"none")
+    store.save(painter(), tmp_path / "weights/b.keras", **passport())
+    monkeypatch.setattr(__main__.recipes, "results_folder", lambda: tmp_path)
+    assert __main__.main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert "a.keras  damaged" in printed and "b.keras  squares" in printed
 
 
 def test_every_kept_network_names_a_known_normalization():

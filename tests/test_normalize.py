@@ -27,19 +27,35 @@ def test_an_image_and_its_negative_look_alike(channels):
     assert np.median(shown) < 0.5
 
 
+@pytest.mark.parametrize("lamp", [1, 0.5, 1 / 16])
+def test_a_dim_lamp_or_a_camera_of_12_bits_does_not_change_the_look(lamp):
+    image = 1 - 0.6 * np.clip(synthetic.nuclei(1, 96, seed=3)[0][0][..., :1], 0, 1)
+    image = image if np.median(image) > 0.5 else 1.4 - image
+    image = np.round(65535 * lamp * image) / 65535
+    shown = normalize.bright_on_dark(image)
+    assert normalize.light_ground(image) and np.median(shown) < 0.4
+    assert np.allclose(shown, normalize.bright_on_dark(np.round(image / lamp * 65535) / 65535), atol=5e-3)
+
+
+def test_a_dim_signal_of_16_bits_is_stretched_whole():
+    counts = 200 + np.round(100 * synthetic.nuclei(1, 96, seed=3)[0][0][..., :1].clip(0, 1))
+    shown = normalize.bright_on_dark(counts / 65535)
+    assert shown.max() == 1 and shown.min() == 0
+
+
 def test_brightness_and_contrast_of_the_microscope_do_not_matter(rng):
     image = rng.beta(1, 6, (64, 48, 3))
     assert np.allclose(normalize.bright_on_dark(image), normalize.bright_on_dark(dim(image)), atol=1e-5)
 
 
 def test_one_pair_of_percentiles_keeps_colors_apart(rng):
-    image = rng.random((64, 64, 3)) * [0.2, 0.4, 0.8]
+    image = rng.random((64, 64, 1)) ** 4 * [0.2, 0.4, 0.8]
     shown = normalize.bright_on_dark(image)
     assert shown[..., 2].mean() > 1.5 * shown[..., 1].mean() > 2 * shown[..., 0].mean()
 
 
 def test_the_percentiles_are_those_that_are_named(rng):
-    image = rng.permutation(np.linspace(0, 0.4, 10_000)).reshape(100, 100, 1)
+    image = rng.permutation(0.4 * np.linspace(0, 1, 10_000) ** 4).reshape(100, 100, 1)
     shown = normalize.bright_on_dark(image)
     assert np.mean(shown == 0) == pytest.approx(0.01, abs=2e-4) and np.mean(shown == 1) == pytest.approx(
         0.002, abs=2e-4

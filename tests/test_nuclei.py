@@ -48,11 +48,10 @@ def data(folder):
 
 def test_kinds_are_told_by_color_ground_and_size(data):
     kinds = [picture.kind for picture in data.values()]
-    assert kinds == ["fluorescence, other sizes"] * 20 + ["bright-field"] * 10 + ["stained"] * 10
+    assert kinds == ["fluorescence, other sizes"] * 20 + ["gray on light"] * 10 + ["stained"] * 10
     dark = np.full((256, 256, 3), 0.1)
     assert _nuclei.kind(dark) == "fluorescence, 256 x 256"
     assert _nuclei.kind(dark[:, :200]) == "fluorescence, other sizes"
-    assert _nuclei.kind(1 - dark) == "bright-field"
 
 
 def test_pictures_look_alike_and_keep_their_nuclei(data):
@@ -65,13 +64,24 @@ def test_pictures_look_alike_and_keep_their_nuclei(data):
         assert np.median(gray) < 0.5
 
 
-def test_tiles_of_one_photograph_are_one_field():
+@pytest.mark.parametrize("noise", [0, 0.01])
+def test_tiles_of_one_photograph_are_one_field(noise):
     rng = np.random.default_rng(1)
-    whole = [ndimage.gaussian_filter(rng.random((512, 512)), 4)[..., None] for _ in range(3)]
-    tiles = [w[top : top + 256, left : left + 256] for w in whole for top in (0, 256) for left in (0, 256)]
+    whole = [ndimage.gaussian_filter(rng.random((512, 512)), 3) for _ in range(3)]
+    whole = [0.1 + 0.5 * (one - one.min()) / np.ptp(one) + rng.normal(0, noise, one.shape) for one in whole]
+    tiles = [w[top : top + 256, left : left + 256, None] for w in whole for top in (0, 256) for left in (0, 256)]
     order = rng.permutation(len(tiles))
     found, truth = np.array(_fields.same_field([tiles[k] for k in order])), order // 4
     assert len(set(found)) == 3 and all(len(set(found[truth == k])) == 1 for k in range(3))
+
+
+def test_dim_noise_at_the_margins_joins_nothing():
+    rng = np.random.default_rng(4)
+    images = [0.01 + rng.normal(0, 0.002, (256, 256, 1)) for _ in range(20)]
+    for image in images:  # nuclei in the middle, none at the margins
+        top, left = rng.integers(20, 200, 2)
+        image[top : top + 30, left : left + 30] += ndimage.gaussian_filter(rng.random((30, 30, 1)), 3)
+    assert len(set(_fields.same_field(images))) >= 18
 
 
 def test_two_photographs_of_one_place_are_one_field():
@@ -89,6 +99,9 @@ def test_images_without_contrast_or_of_other_sizes_are_fields_of_their_own():
 def test_split_keeps_fields_whole_and_kinds_in_proportion(data):
     moved = {id_: p._replace(field=n // 2 if n < 20 else n) for n, (id_, p) in enumerate(data.items())}
     parts = _nuclei.split(moved)
+    mixed = moved | {"image35": moved["image35"]._replace(field=moved["image00"].field)}
+    with pytest.raises(ValueError, match="cannot stay in one part"):
+        _nuclei.split(mixed)
     assert sorted(id_ for part in parts.values() for id_ in part) == sorted(data)
     for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
         assert not {moved[id_].field for id_ in parts[one]} & {moved[id_].field for id_ in parts[other]}
@@ -145,13 +158,13 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
     result = json.loads((tmp_path / f"runs/quick/{name}.json").read_text())
     entry = result["seeds"]["0"]
     assert set(entry["scores"]) == {"dsb", "f", "iou"} and set(entry["images"]) == set(result["split"]["test"])
-    assert set(entry["choices"]) == {"way", "threshold", "smallest"} and "without_averaging" in entry
+    assert set(entry["choices"]) == {"way", "threshold", "smallest"} and "once" in entry
     assert len(entry["curves"]["val_dsb"]) == 2 and set(result["baselines"]) >= {"constant", "otsu"}
     assert result["baselines"]["otsu and watershed"]["scores"]["dsb"] > result["baselines"]["constant"]["scores"]["dsb"]
     model = store.load(tmp_path / f"runs/quick/weights/{name}.keras")
     assert model.metadata["normalize"] == "bright_on_dark" and model.metadata["choices"] == entry["choices"]
     if name == "dsb2018-unetpp":
-        assert list(entry["heads"]) == ["L1", "L2"]
+        assert list(entry["heads"]) == ["L1", "L2", "mean"]
         work = [head["multiply_adds"] for head in entry["heads"].values()]
         assert work[0] < work[1] and all(head["seconds"] > 0 for head in entry["heads"].values())
 
@@ -170,19 +183,44 @@ def test_the_two_networks_cost_the_same():
 
 def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
-    monkeypatch.setattr(dsb2018_unseen, "ARMS", {"without stained": {"left_out": "stained"}})
-    monkeypatch.setattr(dsb2018_unseen, "data", lambda settings, seed: data)
+    monkeypatch.setattr(dsb2018_unseen, "ARMS", {"without stained": {"kind": "stained", "left_out": "kind"}})
+    monkeypatch.setattr(dsb2018_unseen, "PAIRS", [])
+    monkeypatch.setattr(dsb2018_unseen, "data", lambda settings, seed: (data, _nuclei.split(data)))
     trained, batches = [], _nuclei.batches
     monkeypatch.setattr(_nuclei, "batches", lambda d, s, *rest: trained.extend(s["train"]) or batches(d, s, *rest))
-    result = _lab.run(dsb2018_unseen, out=tmp_path, quick=True)
+    result = _lab.run(dsb2018_unseen, seeds=[0], out=tmp_path, quick=True)
     entry = result["seeds"]["0"]["arms"]["without stained"]
     kinds = {id_: picture.kind for id_, picture in data.items()}
     assert {kinds[id_] for id_ in entry["images"]} == {"stained"}
-    assert {kinds[id_] for id_ in trained} == {"fluorescence, other sizes", "bright-field"}
-    assert len(entry["data"][0]["sha256"]) == 64
+    assert {kinds[id_] for id_ in trained} == {"fluorescence, other sizes", "gray on light"}
+    assert len(entry["data"][0]["sha256"]) == 64 and entry["counts"]["train"] == len(trained)
 
 
-def test_kinds_that_are_left_out_are_those_that_there_are():
-    assert set(dsb2018_unseen.KINDS) >= {_nuclei.kind(np.full((*size, 3), 0.1)) for size in _nuclei.USUAL_SIZES}
+def test_the_control_leaves_out_as_many_images_of_all_kinds(data):
+    parts = _nuclei.split(data)
+    options = {"kind": "stained", "left_out": "kind"}
+    one = dsb2018_unseen.without(data, parts, options, seed=0)
+    other = dsb2018_unseen.without(data, parts, options | {"left_out": "random"}, seed=0)
+    assert one["test"] == other["test"] and len(one["train"]) == len(other["train"])
+    assert any(data[id_].kind == "stained" for id_ in other["train"])
+    assert not any(data[id_].kind == "stained" for id_ in one["train"] + one["validation"])
+
+
+def test_kinds_that_are_left_out_are_those_that_there_are(data):
+    light = 1 - np.full((64, 64, 3), 0.1)
+    light[:8, :8] = 0.2
+    shown = [np.full((*size, 3), 0.1) for size in _nuclei.USUAL_SIZES] + [
+        light,
+        light * [0.95, 0.8, 0.9],
+        light * 0 + 0.1,
+    ]
+    assert {_nuclei.kind(image) for image in shown} == set(dsb2018_unseen.KINDS)
     with pytest.raises(ValueError, match="no test image of kind"):
-        dsb2018_unseen.measure({}, {"left_out": "stained"}, dsb2018_unet.SETTINGS, 0)
+        dsb2018_unseen.without(data, {"test": []}, {"kind": "stained", "left_out": "kind"}, 0)
+
+
+def test_images_of_a_rare_size_are_one_field(folder, monkeypatch):
+    monkeypatch.setattr(_nuclei, "FEW", 15)
+    fields = [(picture.kind, picture.field) for picture in _nuclei.load(folder).values()]
+    for kind, count in (("gray on light", 1), ("stained", 1), ("fluorescence, other sizes", 20)):
+        assert len({field for of_kind, field in fields if of_kind == kind}) == count

@@ -10,9 +10,9 @@ from tools.inputs import PACKAGE, imported_files
 from tools.pairs import ROOT
 
 FLOORS = [
-    {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract"},
-    {"augment", "nets", "geometry", "tiling", "instances", "store", "datasets"},
-    {"training"},
+    {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "normalize"},
+    {"augment", "nets", "geometry", "tiling", "instances", "store", "datasets", "averaging", "submission"},
+    {"training", "application"},
     {"recipes"},
     {"__main__"},
 ]

@@ -47,6 +47,7 @@ def test_nothing_is_written_where_an_image_is_wrong(tmp_path):
     for wrong, message in (
         ({"x": np.zeros((2, 2))}, "image x: "),
         ({"a,b": np.zeros((2, 2), int)}, "rename the image"),
+        ({"": np.zeros((2, 2), int)}, "rename the image"),
         ({}, "no image"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -68,6 +69,8 @@ def test_nothing_is_written_where_an_image_is_wrong(tmp_path):
         ("ImageId,EncodedPixels\na,8 2\nb,\n", "line 2: .*ends at pixel 9"),
         ("ImageId,EncodedPixels\na,1\nb,\n", "line 2: .*pairs"),
         ("ImageId,EncodedPixels\na,5 1 1 1\nb,\n", "line 2: .*begins before"),
+        ("ImageId,EncodedPixels\nb,\na,1 2\n", "line 3: image a stands after b"),
+        ('ImageId,EncodedPixels\na,"1 2"\nb,\n', "line 2: "),
         ("ImageId,EncodedPixels\na,1 1\n", r"no row for 1 image\(s\), the first is b"),
     ],
 )
@@ -89,3 +92,19 @@ def test_rows_are_those_of_the_labels(tmp_path, rng):
     path = submission.write(tmp_path / "s.csv", {"x": answer})
     written = [line.split(",")[1] for line in path.read_text().splitlines()[1:]]
     assert written == [labels.rle_encode(answer == k) for k in range(1, 9)]
+
+
+def test_long_rows_and_files_that_are_no_text(tmp_path):
+    answer = np.indices((600, 600)).sum(axis=0) % 2  # every other pixel: a row of over a million letters
+    path = submission.write(tmp_path / "s.csv", {"x": labels.rle_rows(answer)})
+    assert path.stat().st_size > 2**20 and np.array_equal(submission.read(path, {"x": (600, 600)})["x"], answer)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"s\.csv is no text in UTF-8"):
+        submission.read(path, {"x": (600, 600)})
+
+
+def test_no_draft_stays_where_the_file_cannot_be_put(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        submission.write(tmp_path / "folder", {"x": np.ones((2, 2), int)})
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

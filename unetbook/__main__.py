@@ -78,7 +78,11 @@ def _list(options) -> int:
     from unetbook import store  # Keras takes seconds to import
 
     for path in sorted((recipes.results_folder() / "weights").glob("*.keras")):
-        print(f"  {path}  {store.passport(path).get('task', '')}")
+        try:
+            task = store.passport(path).get("task", "")
+        except ValueError:
+            task = "damaged: get it again"
+        print(f"  {path}  {task}")
     return 0
 
 
@@ -92,7 +96,7 @@ def _fetch(options) -> int:
 def _predict(options) -> int:
     from unetbook import application, store  # Keras takes seconds to import
 
-    application.pictures(options.pictures)  # before the network is loaded: a wrong path is told at once
+    application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     model = store.load(options.model)
     done = application.predict(model, options.pictures, options.out, options.once, options.submission)
     return _finished(done, f"written to {options.out}")
@@ -103,17 +107,18 @@ def _score(options) -> int:
 
     done = application.score(options.truth, options.predicted, options.csv)
     names = list(next(iter(done.values.values()))) if done.values else []
-    print(f"{'image':28}" + "".join(f"{name:>9}" for name in names))
+    print(f"{'image':28}" + "".join(f"{name:>10}" for name in names))
     for file, row in done.values.items():
         print(f"{file.stem[:27]:28}" + "".join(_cell(value) for value in row.values()))
     if done.values:
         columns = [[row[name] for row in done.values.values()] for name in names]
-        print(f"{'mean':28}" + "".join(_cell(float(sum(column) / len(column))) for column in columns))
+        of = f"mean of {len(done.values)} of {len(done.values) + len(done.problems)}"
+        print(f"{of:28}" + "".join(_cell(float(sum(column) / len(column))) for column in columns))
     return _finished(done, f"written to {options.csv}" if options.csv else "scored")
 
 
 def _cell(value) -> str:
-    return f"{value:9.3f}" if isinstance(value, float) else f"{value:9d}"
+    return f"{value:10.3f}" if isinstance(value, float) else f"{value:10d}"
 
 
 def _finished(done, what) -> int:

@@ -19,6 +19,7 @@ from unetbook import averaging, instances, labels, nets, normalize, scores, subm
 from unetbook.datasets import _images, folder
 
 LARGE = 2048 * 2048  # pixels from which on the tiles of one image have a progress bar of their own
+BYTES_A_PIXEL = 110  # of memory at the peak, as measured on images of 4 and 9 million pixels
 OUTLINE = (230, 159, 0)  # orange, RGB
 
 
@@ -29,11 +30,12 @@ class Done(NamedTuple):
     problems: dict[Path, str]
 
 
-def pictures(paths) -> list[Path]:
+def pictures(paths, out) -> list[Path]:
     """The picture files among ``paths``, files and folders, in order.
 
-    Raises ``FileNotFoundError`` for a path that is not there; ``ValueError`` for a folder without pictures, and for two
-    files of one stem, whose results would overwrite each other.
+    Raises ``FileNotFoundError`` for a path that is not there; ``ValueError`` for a folder without pictures, for two
+    files of one stem, whose results would overwrite each other, and where ``out`` is the folder of a picture: results
+    would stand among the pictures, and could replace labels of your own.
     """
     found = []
     for path in map(Path, paths):
@@ -44,6 +46,8 @@ def pictures(paths) -> list[Path]:
     for path in dict.fromkeys(found):
         if path.stem in owners:
             raise ValueError(f"{owners[path.stem]} and {path} would both be written as {path.stem}: rename one")
+        if path.resolve().parent == Path(out).resolve():
+            raise ValueError(f"{path} lies in {out}: give another folder for the results")
         owners[path.stem] = path
     return list(owners.values())
 
@@ -51,10 +55,11 @@ def pictures(paths) -> list[Path]:
 def answer(model, image, once=False, progress=False) -> np.ndarray:
     """What a stored network says of one image: numbered objects, or classes, int32 (H, W).
 
-    model: from ``store.load``; its metadata tell channels, normalization (``normalize.RULES``), whether to average over
-    eight positions, and how objects are made (``"objects"``, with the stored ``"choices"``); without that entry the
-    most probable class of each pixel is returned. image: float32 (H, W, 1 or 3) in [0, 1]; gray is given to each
-    channel of a network of three, and of colors a network of one sees the mean. once: one position, eight times faster.
+    model: from ``store.load``; its metadata tell the normalization (``normalize.RULES``), over which positions to
+    average (``averaging.WAYS``), and how objects are made (``"objects"``, with the stored ``"choices"``). Without
+    objects, the most probable class of each pixel is returned; of two classes the second where it reaches the stored
+    threshold, 0.5 unless there is one. image: float32 (H, W, 1 or 3) in [0, 1]; gray is given to each channel of a
+    network of three, and of colors a network of one sees the mean. once: one position, seven or eight times faster.
     """
     facts = model.metadata
     wanted = model.input_shape[-1]
@@ -67,14 +72,29 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
     def predict(shown):
         return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, shown, progress=progress)))
 
-    averaged = facts.get("averaged") and not once
-    probability = averaging.eight(predict, image) if averaged else predict(image)
+    way = None if once else facts.get("averaged")
+    probability = averaging.WAYS[way](predict, image) if way else predict(image)
+    chosen = facts.get("choices", {})
     if facts.get("objects"):
-        chosen = facts["choices"]
         return instances.from_probabilities(probability, chosen["way"], chosen["threshold"], chosen["smallest"])
-    if probability.shape[2] == 1:
-        return (probability[..., 0] >= 0.5).astype(np.int32)
+    if probability.shape[2] <= 2:
+        return (probability[..., -1] >= chosen.get("threshold", 0.5)).astype(np.int32)
     return probability.argmax(axis=2).astype(np.int32)
+
+
+def check(model, objects=False) -> None:
+    """``ValueError`` that says what a stored network lacks to be used here; ``objects``: to find objects."""
+    facts = model.metadata
+    if "classes" not in facts:
+        raise ValueError("this network names no classes: it is a part of others, and segments nothing by itself")
+    normalize.rule(facts.get("normalize", "as_it_is"))
+    if facts.get("averaged") not in (None, *averaging.WAYS):
+        raise ValueError(f"this network averages by {facts['averaged']!r}, and known are {', '.join(averaging.WAYS)}")
+    lacks = {"way", "threshold", "smallest"} - set(facts.get("choices", {}))
+    if facts.get("objects") and lacks:
+        raise ValueError(f"this network finds objects, but its choices lack {', '.join(sorted(lacks))}: store it again")
+    if objects and not facts.get("objects"):
+        raise ValueError("this network tells classes and no objects: there is nothing to submit")
 
 
 def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
@@ -83,30 +103,50 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
     Labels are 16-bit numbers, or a 32-bit TIFF from 65,536 objects on; each file appears when it is complete. csv_file:
     also write a submission (``unetbook.submission``) of the pictures that were read. report: called with a line of
     progress for each picture. Returns what was found in each picture, in words, and the problems. Raises ``ValueError``
-    for a network without classes, such as an encoder, and what ``pictures`` raises.
+    before the first picture for what ``check`` and ``pictures`` refuse, and for a name that no submission can hold.
     """
-    if "classes" not in model.metadata:
-        raise ValueError("this network names no classes: it is a part of others, and segments nothing by itself")
-    out = Path(out)
+    check(model, objects=bool(csv_file))
+    files, out = pictures(paths, out), Path(out)
+    if csv_file:
+        for file in files:
+            submission.check_id(file.stem)
     out.mkdir(parents=True, exist_ok=True)
-    files, done, problems, answers = pictures(paths), {}, {}, {}
+    done, problems, rows = {}, {}, {}
     for number, file in enumerate(files, start=1):
         try:
             image = _images.image(file.read_bytes(), file)
+            _check_memory(image)
             found = answer(model, image, once, progress=image.shape[0] * image.shape[1] > LARGE)
             _write_labels(out, file.stem, found)
             _write(out / f"{file.stem}_overlay.png", np.round(255 * overlay(image, found)).astype(np.uint8)[..., ::-1])
-        except (OSError, ValueError, MemoryError) as error:
-            problems[file] = str(error)
+        except Exception as error:  # whatever it is, the other files are not its fault
+            problems[file] = (
+                str(error) if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {error}"
+            )
             report(f"[{number}/{len(files)}] {file}: NOT done")
             continue
         done[file] = _in_words(found, model.metadata)
         if csv_file:
-            answers[file.stem] = found
+            rows[file.stem] = labels.rle_rows(found)
         report(f"[{number}/{len(files)}] {file}: {done[file]}")
-    if answers:
-        submission.write(csv_file, answers)
+    if rows:
+        submission.write(csv_file, rows)
     return Done(done, problems)
+
+
+def _check_memory(image):
+    """``ValueError`` for an image that this machine has not the memory for, where Linux tells how much is free."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+    needed = image.shape[0] * image.shape[1] * BYTES_A_PIXEL
+    if free is not None and needed > free:
+        raise ValueError(
+            f"{image.shape[1]} x {image.shape[0]} pixels need about {needed / 2**30:.0f} GB of memory, and "
+            f"{free / 2**30:.0f} GB are free: cut the picture into parts that overlap, or use a larger machine"
+        )
 
 
 def _in_words(found, facts):
@@ -119,63 +159,76 @@ def _in_words(found, facts):
 
 def overlay(image, found) -> np.ndarray:
     """The image (H, W, 1 or 3), stretched to be seen, each object outlined in orange: (H, W, 3) in [0, 1]."""
-    low, high = np.percentile(image, [normalize.LOW, normalize.HIGH])
-    shown = np.clip((image - low) / max(high - low, normalize.LEAST_RANGE), 0, 1)
-    shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown.copy()
+    shown = normalize.stretched(image)
+    shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
     shown[segmentation.find_boundaries(found, mode="inner")] = np.array(OUTLINE) / 255
     return shown
 
 
 def _write_labels(out, stem, found):
-    """Numbers of 16 bits as PNG; more objects as a TIFF of 32 bits."""
+    """Numbers of 16 bits as PNG; more objects as a TIFF of 32 bits. The other file of an earlier run goes."""
+    png, tif = (out / f"{stem}_labels.{ending}" for ending in ("png", "tif"))
     if found.max(initial=0) < 2**16:
-        return _write(out / f"{stem}_labels.png", found.astype(np.uint16))
-    path = out / f"{stem}_labels.tif"
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
-    tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate")
-    os.replace(draft, path)
-    return path
+        _write(png, found.astype(np.uint16))
+        tif.unlink(missing_ok=True)
+    else:
+        _put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
+        png.unlink(missing_ok=True)
 
 
 def _write(path, pixels):
-    """A PNG, gray or blue, green, red; it appears when it is complete."""
+    """A PNG, gray or blue, green, red."""
     encoded, data = cv2.imencode(".png", pixels)
     if not encoded:
         raise ValueError(f"{path} could not be encoded")
+    _put(path, lambda draft: draft.write_bytes(data.tobytes()))
+
+
+def _put(path, write):
+    """Let ``write`` fill a draft, and put it in place when it is complete; no draft stays behind."""
     draft = path.with_name(f".{os.getpid()}.{path.name}")
-    draft.write_bytes(data.tobytes())
-    os.replace(draft, path)
-    return path
+    try:
+        write(draft)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def score(truth, predicted, csv_file=None) -> Done:
     """Scores of label images in the folder ``predicted`` against those in ``truth``, by image; pairs have one stem.
 
-    Endings such as ``_labels`` and ``_mask`` do not count as part of a stem. A file of two values, such as 0 and 255,
-    is a mask: its 4-connected components are its objects. csv_file: write the rows. Returns {file of the truth:
-    {score: value}}, and the problems: truth without an answer among them. Raises ``FileNotFoundError`` and
-    ``ValueError`` for folders. Chapters 06 and 16.
+    The answer to ``cell.png`` is ``cell_labels.png``, or else ``cell.png`` or ``cell.tif``; endings such as ``_mask``
+    of the truth do not count as part of its stem. A file of two values, such as 0 and 255, is a mask: its 4-connected
+    components are its objects, and a warning says so. csv_file: write the rows, empty for a truth without an answer.
+    Returns {file of the truth: {score: value}}, and the problems: truth without an answer and answers without a truth
+    among them. Raises ``FileNotFoundError`` and ``ValueError`` for folders, and where two files of a folder have one
+    stem. Chapters 06 and 16.
     """
-    answers = {folder.ENDING.sub("", file.stem): file for file in _labels_in(predicted)}
-    done, problems = {}, {}
-    for file in folder.pictures_in(Path(truth)):
-        stem = folder.ENDING.sub("", file.stem)
-        if stem not in answers:
+    answers = _by_stem(file for file in folder.pictures_in(Path(predicted)) if not file.stem.endswith("_overlay"))
+    truths = _by_stem(folder.pictures_in(Path(truth)))
+    done, problems, used = {}, {}, set()
+    for stem, file in truths.items():
+        found = next((answers[name] for name in (file.stem, stem) if name in answers), None)
+        if found is None:
             problems[file] = f"no answer for it in {predicted}"
             continue
+        used.add(found)
         try:
             true = _objects(file)
-            done[file] = row(true, _objects(answers[stem], like=true))
+            done[file] = row(true, _objects(found, like=true))
         except (OSError, ValueError) as error:
             problems[file] = str(error)
+    problems |= {file: f"no truth for it in {truth}" for file in answers.values() if file not in used}
     if csv_file and done:
         names = list(next(iter(done.values())))
-        rows = [[file.name, *(values[name] for name in names)] for file, values in done.items()]
-        draft = Path(csv_file).with_name(f".{Path(csv_file).name}.{os.getpid()}")
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", newline="", encoding="utf-8") as opened:
-            csv.writer(opened, lineterminator="\n").writerows([["image", *names], *rows])
-        os.replace(draft, csv_file)
+        rows = [[file.name, *(done.get(file, {}).get(name, "") for name in names)] for file in truths.values()]
+        Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
+
+        def write(draft):
+            with draft.open("w", newline="", encoding="utf-8") as opened:
+                csv.writer(opened, lineterminator="\n").writerows([["image", *names], *rows])
+
+        _put(Path(csv_file), write)
     return Done(done, problems)
 
 
@@ -192,16 +245,22 @@ def row(truth, found) -> dict[str, float]:
     }
 
 
-def _labels_in(place):
-    """Label images of a folder: its ``*_labels`` files where there are any, so that overlays do not count."""
-    files = folder.pictures_in(Path(place))
-    written = [file for file in files if file.stem.endswith("_labels")]
-    return written or files
+def _by_stem(files):
+    """Files by their stem without an ending such as ``_labels``; two of one stem are an error."""
+    found = {}
+    for file in files:
+        stem = folder.ENDING.sub("", file.stem)
+        if stem in found:
+            raise ValueError(f"{found[stem]} and {file} have one stem: keep one of them in the folder")
+        found[stem] = file
+    return found
 
 
 def _objects(file, like=None):
-    values = _images.mask(file.read_bytes(), file, like=like, numbers=True)
-    values = folder.object_numbers(values)
+    """Numbers of objects in a file, int32 (H, W)."""
+    if file.suffix.lower() in (".jpg", ".jpeg"):
+        raise ValueError(f"{file} is a JPEG, which changes values: save label images as PNG or TIFF")
+    values = folder.object_numbers(_images.mask(file.read_bytes(), file, like=like, numbers=True))
     two = np.unique(values)
     if two.size == 2 and two[0] == 0 and (two[1] == 255 or labels.connected(values > 0).max() > 1):
         warnings.warn(f"{file} holds 0 and {two[1]} alone: its 4-connected components are its objects", stacklevel=4)

@@ -42,6 +42,9 @@ def rotations(predict, image, count=7) -> np.ndarray:
     return (total / count).astype(np.float32)
 
 
+WAYS = {way.__name__: way for way in (eight, rotations)}
+
+
 def _rotated(planes, degrees):
     """Planes (S, S, C) rotated about their center; what comes from beyond is mirrored."""
     center = (planes.shape[1] - 1) / 2, (planes.shape[0] - 1) / 2

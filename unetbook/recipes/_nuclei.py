@@ -36,7 +36,10 @@ DATASET = dsb2018
 LOSS = losses.CrossEntropy(reduction="mean_with_sample_weight")
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 SPLIT_SEED = 2018
-USUAL_SIZES = ((256, 256), (360, 360), (520, 696))  # of fluorescence images; other sizes are rare
+USUAL_SIZES = ((256, 256), (360, 360), (520, 696))  # of fluorescence images; five other sizes are rare
+FEW = (
+    10  # fewer images of one size and kind count as one field: they may be slices of one specimen, as six of them look
+)
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 WAYS = {"regrow": {}, "watershed": {}}
 SMALLEST = (0, 10, 20, 40)  # pixels
@@ -53,27 +56,34 @@ class Picture(NamedTuple):
 
 
 def load(root=None) -> dict[str, Picture]:
-    """All pictures by id, about a gigabyte; a minute or two, for there is one file a nucleus."""
+    """All pictures by id, about a gigabyte; two minutes, for there is one file a nucleus."""
+    pictures, dim = {}, []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="image .* in several masks")  # six images; chapter 16 tells which
-        samples = [(s.id, kind(s.image), s.image, s.labels.astype(np.int16)) for s in DATASET.load(root)]
-    fields = same_field([image for _, _, image, _ in samples])
+        for sample in DATASET.load(root):
+            look = normalize.bright_on_dark(sample.image).astype(np.float16)
+            pictures[sample.id] = Picture(look, sample.labels.astype(np.int16), kind(sample.image), 0)
+            dim.append(sample.image.mean(axis=2, keepdims=True, dtype=np.float32))
+    fields = same_field(dim)
+    like = [(picture.kind, picture.nuclei.shape) for picture in pictures.values()]
+    fields = [size if like.count(size) < FEW else field for size, field in zip(like, fields, strict=True)]
+    numbers = {field: number for number, field in enumerate(dict.fromkeys(fields))}
     return {
-        id_: Picture(normalize.bright_on_dark(image).astype(np.float16), nuclei, of_kind, field)
-        for (id_, of_kind, image, nuclei), field in zip(samples, fields, strict=True)
+        id_: picture._replace(field=numbers[field])
+        for (id_, picture), field in zip(pictures.items(), fields, strict=True)
     }
 
 
 def kind(image) -> str:
-    """What an image (H, W, 3) in [0, 1] is: stained (colored), bright-field (gray on light), or fluorescence, by size.
+    """What an image (H, W, 3) in [0, 1] is: stained (colored), gray on light, or fluorescence, by size.
 
-    The size tells the microscope. The bounds are wide of what they part: colored images of the set differ between
-    channels by 0.047 and more in the mean, gray ones not at all; medians are at most 0.17, or at least 0.52.
+    Three sizes of fluorescence images are common, and each looks as if one microscope made it; what has another size is
+    a mixture. Colored images of the set differ between channels by 0.047 and more in the mean, gray ones not at all.
     """
     if np.mean(image.max(axis=2) - image.min(axis=2)) > 0.02:
         return "stained"
-    if np.median(image) > 0.5:
-        return "bright-field"
+    if normalize.light_ground(image):
+        return "gray on light"
     height, width = image.shape[:2]
     return f"fluorescence, {height} x {width}" if (height, width) in USUAL_SIZES else "fluorescence, other sizes"
 
@@ -84,6 +94,8 @@ def split(data) -> dict[str, list[str]]:
     for of_kind in sorted({picture.kind for picture in data.values()}):
         ids_of_kind = [id_ for id_, picture in data.items() if picture.kind == of_kind]
         fields = [data[id_].field for id_ in ids_of_kind]
+        if any(data[id_].field in fields for id_ in data if data[id_].kind != of_kind):
+            raise ValueError(f"a field has images of kind {of_kind!r} and of another: it cannot stay in one part")
         for name, chosen in zip(
             FRACTIONS, training.split(ids_of_kind, tuple(FRACTIONS.values()), SPLIT_SEED, fields), strict=True
         ):
@@ -163,13 +175,17 @@ def _central(picture):
 
 
 def evaluate(model, data, split) -> dict:
-    """Scores of the test images, averaged over eight positions; threshold, way and smallest size from validation."""
-    seen = {id_: foreground(model, data[id_].image, averaged=True) for id_ in split["validation"]}
-    choices = choose(seen, data)
-    predicted = {id_: foreground(model, data[id_].image, averaged=True) for id_ in split["test"]}
-    entry = scored({id_: objects(probability, choices) for id_, probability in predicted.items()}, data)
-    once = {id_: objects(foreground(model, data[id_].image), choices) for id_ in split["test"]}
-    return entry | {"choices": choices, "without_averaging": scored(once, data)["scores"]}
+    """Scores of the test images, averaged over eight positions; ``once`` in one position, with choices of its own."""
+    entry = judged(lambda image: foreground(model, image, averaged=True), data, split)
+    once = judged(lambda image: foreground(model, image), data, split)
+    return entry | {"once": {name: once[name] for name in ("scores", "choices")}}
+
+
+def judged(predict, data, split) -> dict:
+    """Scores of the test images by a function from image to probability (H, W); what is chosen is so on validation."""
+    choices = choose({id_: predict(data[id_].image) for id_ in split["validation"]}, data)
+    found = {id_: objects(predict(data[id_].image), choices) for id_ in split["test"]}
+    return scored(found, data) | {"choices": choices}
 
 
 def choose(probabilities, data) -> dict:

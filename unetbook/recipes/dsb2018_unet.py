@@ -42,7 +42,7 @@ PASSPORT = {
     "channels": 3,
     "normalize": "bright_on_dark",
     "objects": True,
-    "averaged": True,
+    "averaged": "eight",
     "training_data": "Data Science Bowl 2018, stage 1 (Caicedo et al. 2019, BBBC038v1), 70 % of its images",
     "license": "MIT for the code; the images are CC0",
 }

@@ -36,21 +36,21 @@ def build(settings) -> keras.Model:
 
 
 def evaluate(model, data, split) -> dict:
-    """Scores of the mean of all heads, and each head's: pruned to it, in one position, with its time and work."""
+    """Scores of the mean of all heads; and ``heads``: each pruned, beside that mean, in one position, with its cost.
+
+    Threshold, way and smallest size are chosen for each on the validation images.
+    """
     entry = _nuclei.evaluate(model, data, split)
-    pruned = {head: nets.prune(model, int(head[1:])) for head in model.output}
-    seconds = _take_turns(pruned)
-    heads = {}
-    for head, network in pruned.items():
-        found = {
-            id_: _nuclei.objects(_nuclei.foreground(network, data[id_].image), entry["choices"])
-            for id_ in split["test"]
-        }
-        heads[head] = {
-            **_nuclei.scored(found, data)["scores"],
+    networks = {head: nets.prune(model, int(head[1:])) for head in model.output} | {"mean": model}
+    seconds, heads = _take_turns(networks), {}
+    for name, network in networks.items():
+        one = _nuclei.judged(lambda image, network=network: _nuclei.foreground(network, image), data, split)
+        heads[name] = {
+            **one["scores"],
+            "choices": one["choices"],
             "parameters": network.count_params(),
             "multiply_adds": _work(network),
-            "seconds": seconds[head],
+            "seconds": seconds[name],
         }
     return entry | {"heads": heads}
 

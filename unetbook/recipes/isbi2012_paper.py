@@ -43,7 +43,7 @@ SETTINGS = {
 }
 QUICK = {"filters": 2, "tile": 220, "steps": 3, "epochs": 2}
 TARGET = {"rand_thin": 0.06, "pixel_error": 0.09}
-PASSPORT = isbi2012_unet.PASSPORT | {"normalize": "as_it_is"}
+PASSPORT = isbi2012_unet.PASSPORT | {"normalize": "as_it_is", "averaged": "rotations"}
 THRESHOLDS = np.arange(10, 100, 10) / 100  # of the challenge's maximal F
 
 split, ids, build = isbi2012_unet.split, isbi2012_unet.ids, isbi2012_unet.build
