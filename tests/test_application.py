@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetbook import __main__, application, labels, normalize, scores, store, submission
+from unetbook import __main__, application, comparison, labels, normalize, scores, store, submission
 from unetbook.datasets import synthetic
 
 
@@ -90,7 +90,7 @@ def test_scores_of_folders(place, model_file, capsys):
 def test_the_row_of_an_image_is_that_of_scores():
     _, truth = synthetic.nuclei(1, 96, seed=4)
     found = labels.connected(truth[0] > 0)
-    row = application.row(truth[0], found)
+    row = comparison.row(truth[0], found)
     assert row["iou"] == 1 and row["dsb"] == scores.dsb_score(truth, [found])
     errors = scores.object_errors(truth[0], found)
     assert (row["merged"], row["split"], row["missed"], row["extra"]) == errors
@@ -104,7 +104,7 @@ def test_a_mask_of_two_values_is_no_single_object(tmp_path):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "a.png"), mask)
     with pytest.warns(UserWarning, match="4-connected components are its objects"):
-        done = application.score(tmp_path / "truth", tmp_path / "found")
+        done = comparison.score(tmp_path / "truth", tmp_path / "found")
     assert next(iter(done.values.values()))["matched"] == 2
 
 
@@ -248,16 +248,16 @@ def test_score_refuses_what_would_lie(tmp_path):
     objects[2:6, 2:6], objects[10:16, 10:16] = 1, 2
     for name in ("truth/a.png", "found/a_labels.png", "found/a_overlay.png", "found/alone_labels.png"):
         cv2.imwrite(str(tmp_path / name), objects)
-    done = application.score(tmp_path / "truth", tmp_path / "found")
+    done = comparison.score(tmp_path / "truth", tmp_path / "found")
     assert [file.name for file in done.values] == ["a.png"]
     assert {file.name: "no truth" in problem for file, problem in done.problems.items()} == {"alone_labels.png": True}
     cv2.imwrite(str(tmp_path / "truth/j.jpg"), objects * 100)
     cv2.imwrite(str(tmp_path / "found/j_labels.png"), objects)
-    done = application.score(tmp_path / "truth", tmp_path / "found")
+    done = comparison.score(tmp_path / "truth", tmp_path / "found")
     assert "is a JPEG" in done.problems[tmp_path / "truth/j.jpg"]
     cv2.imwrite(str(tmp_path / "truth/a_mask.png"), objects)
     with pytest.raises(ValueError, match="have one stem"):
-        application.score(tmp_path / "truth", tmp_path / "found")
+        comparison.score(tmp_path / "truth", tmp_path / "found")
 
 
 def test_a_stem_that_ends_like_a_mask_keeps_its_answer(tmp_path):
@@ -267,7 +267,7 @@ def test_a_stem_that_ends_like_a_mask_keeps_its_answer(tmp_path):
     cv2.imwrite(str(tmp_path / "truth/x_mask.png"), objects)
     cv2.imwrite(str(tmp_path / "found/x_mask_labels.png"), objects)
     with pytest.warns(UserWarning, match="4-connected"):
-        assert len(application.score(tmp_path / "truth", tmp_path / "found").values) == 1
+        assert len(comparison.score(tmp_path / "truth", tmp_path / "found").values) == 1
 
 
 def test_wrong_paths_are_told_before_the_network_is_loaded(place, tmp_path, capsys):

@@ -11,7 +11,18 @@ from tools.pairs import ROOT
 
 FLOORS = [
     {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "normalize"},
-    {"augment", "nets", "geometry", "tiling", "instances", "store", "datasets", "averaging", "submission"},
+    {
+        "augment",
+        "nets",
+        "geometry",
+        "tiling",
+        "instances",
+        "store",
+        "datasets",
+        "averaging",
+        "submission",
+        "comparison",
+    },
     {"training", "application"},
     {"recipes"},
     {"__main__"},

@@ -103,9 +103,9 @@ def _predict(options) -> int:
 
 
 def _score(options) -> int:
-    from unetbook import application
+    from unetbook import comparison
 
-    done = application.score(options.truth, options.predicted, options.csv)
+    done = comparison.score(options.truth, options.predicted, options.csv)
     names = list(next(iter(done.values.values()))) if done.values else []
     print(f"{'image':28}" + "".join(f"{name:>10}" for name in names))
     for file, row in done.values.items():

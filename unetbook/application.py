@@ -1,13 +1,9 @@
-"""A stored network on a reader's own images, and scores of label images in two folders. Chapter 16.
+"""A stored network on a reader's own images. Chapter 16.
 
-``python -m unetbook predict`` and ``score`` call this. One bad file does not stop the others: it is named, and counted.
+``python -m unetbook predict`` calls this. One bad file does not stop the others: it is named, and counted.
 """
 
-import csv
-import os
-import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import keras
@@ -15,19 +11,13 @@ import numpy as np
 import tifffile
 from skimage import segmentation
 
-from unetbook import averaging, instances, labels, nets, normalize, scores, submission, tiling
+from unetbook import averaging, instances, labels, nets, normalize, submission, tiling
+from unetbook.comparison import Done, put
 from unetbook.datasets import _images, folder
 
 LARGE = 2048 * 2048  # pixels from which on the tiles of one image have a progress bar of their own
 BYTES_A_PIXEL = 110  # of memory at the peak, as measured on images of 4 and 9 million pixels
 OUTLINE = (230, 159, 0)  # orange, RGB
-
-
-class Done(NamedTuple):
-    """What became of a set of files: a value for each that was read, and a message for each that was not."""
-
-    values: dict[Path, object]
-    problems: dict[Path, str]
 
 
 def pictures(paths, out) -> list[Path]:
@@ -172,7 +162,7 @@ def _write_labels(out, stem, found):
         _write(png, found.astype(np.uint16))
         tif.unlink(missing_ok=True)
     else:
-        _put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
+        put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
         png.unlink(missing_ok=True)
 
 
@@ -181,88 +171,4 @@ def _write(path, pixels):
     encoded, data = cv2.imencode(".png", pixels)
     if not encoded:
         raise ValueError(f"{path} could not be encoded")
-    _put(path, lambda draft: draft.write_bytes(data.tobytes()))
-
-
-def _put(path, write):
-    """Let ``write`` fill a draft, and put it in place when it is complete; no draft stays behind."""
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(draft)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def score(truth, predicted, csv_file=None) -> Done:
-    """Scores of label images in the folder ``predicted`` against those in ``truth``, by image; pairs have one stem.
-
-    The answer to ``cell.png`` is ``cell_labels.png``, or else ``cell.png`` or ``cell.tif``; endings such as ``_mask``
-    of the truth do not count as part of its stem. A file of two values, such as 0 and 255, is a mask: its 4-connected
-    components are its objects, and a warning says so. csv_file: write the rows, empty for a truth without an answer.
-    Returns {file of the truth: {score: value}}, and the problems: truth without an answer and answers without a truth
-    among them. Raises ``FileNotFoundError`` and ``ValueError`` for folders, and where two files of a folder have one
-    stem. Chapters 06 and 16.
-    """
-    answers = _by_stem(file for file in folder.pictures_in(Path(predicted)) if not file.stem.endswith("_overlay"))
-    truths = _by_stem(folder.pictures_in(Path(truth)))
-    done, problems, used = {}, {}, set()
-    for stem, file in truths.items():
-        found = next((answers[name] for name in (file.stem, stem) if name in answers), None)
-        if found is None:
-            problems[file] = f"no answer for it in {predicted}"
-            continue
-        used.add(found)
-        try:
-            true = _objects(file)
-            done[file] = row(true, _objects(found, like=true))
-        except (OSError, ValueError) as error:
-            problems[file] = str(error)
-    problems |= {file: f"no truth for it in {truth}" for file in answers.values() if file not in used}
-    if csv_file and done:
-        names = list(next(iter(done.values())))
-        rows = [[file.name, *(done.get(file, {}).get(name, "") for name in names)] for file in truths.values()]
-        Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
-
-        def write(draft):
-            with draft.open("w", newline="", encoding="utf-8") as opened:
-                csv.writer(opened, lineterminator="\n").writerows([["image", *names], *rows])
-
-        _put(Path(csv_file), write)
-    return Done(done, problems)
-
-
-def row(truth, found) -> dict[str, float]:
-    """All scores of one pair of label images (H, W)."""
-    at_half, errors = scores.objects(truth, found), scores.object_errors(truth, found)
-    return {
-        "dice": scores.dice(truth > 0, found > 0),
-        "iou": scores.iou(truth > 0, found > 0),
-        "f": at_half.f,
-        "dsb": scores.dsb_score([truth], [found]),
-        "matched": at_half.matched,
-        **errors._asdict(),
-    }
-
-
-def _by_stem(files):
-    """Files by their stem without an ending such as ``_labels``; two of one stem are an error."""
-    found = {}
-    for file in files:
-        stem = folder.ENDING.sub("", file.stem)
-        if stem in found:
-            raise ValueError(f"{found[stem]} and {file} have one stem: keep one of them in the folder")
-        found[stem] = file
-    return found
-
-
-def _objects(file, like=None):
-    """Numbers of objects in a file, int32 (H, W)."""
-    if file.suffix.lower() in (".jpg", ".jpeg"):
-        raise ValueError(f"{file} is a JPEG, which changes values: save label images as PNG or TIFF")
-    values = folder.object_numbers(_images.mask(file.read_bytes(), file, like=like, numbers=True))
-    two = np.unique(values)
-    if two.size == 2 and two[0] == 0 and (two[1] == 255 or labels.connected(values > 0).max() > 1):
-        warnings.warn(f"{file} holds 0 and {two[1]} alone: its 4-connected components are its objects", stacklevel=4)
-        return labels.connected(values > 0)
-    return values
+    put(path, lambda draft: draft.write_bytes(data.tobytes()))
