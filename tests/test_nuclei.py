@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from unetbook import __main__, labels, nets, scores, sizes, store
 from unetbook.datasets import synthetic
-from unetbook.recipes import _fields, _lab, _nuclei, dsb2018_unet, dsb2018_unetpp, dsb2018_unseen
+from unetbook.recipes import _fields, _lab, _nuclei, _nuclei_scores, dsb2018_unet, dsb2018_unetpp, dsb2018_unseen
 
 RECIPES = {recipe.NAME: recipe for recipe in (dsb2018_unet, dsb2018_unetpp)}
 
@@ -126,11 +126,11 @@ def test_rare_kinds_are_drawn_more_often_and_targets_have_gaps(data):
 
 def test_a_perfect_answer_scores_one_and_merged_nuclei_cost(data):
     chosen = list(data)[:6]
-    perfect = _nuclei.scored({id_: data[id_].nuclei for id_ in chosen}, data)
+    perfect = _nuclei_scores.scored({id_: data[id_].nuclei for id_ in chosen}, data)
     assert perfect["scores"] == {"dsb": 1, "f": 1, "iou": 1}
     assert perfect["kinds"] == {"fluorescence, other sizes": {"images": 6, "dsb": 1, "f": 1, "iou": 1}}
     merged = {id_: labels.connected(data[id_].nuclei > 0) for id_ in chosen}
-    found = _nuclei.scored(merged, data)
+    found = _nuclei_scores.scored(merged, data)
     truths = [data[id_].nuclei.astype(np.int32) for id_ in chosen]
     assert found["scores"]["iou"] == 1 and found["scores"]["dsb"] < 1
     assert found["scores"]["dsb"] == pytest.approx(scores.dsb_score(truths, list(merged.values())))
@@ -145,7 +145,7 @@ def test_choices_come_from_the_best_score(data):
     gray = {id_: np.where(inside, 0.55, 0.0).astype(np.float32) for id_, inside in apart.items()}
     for probability in gray.values():
         probability[:3, :3] = 0.55  # a speck of 9 pixels
-    chosen = _nuclei.choose(gray, data)
+    chosen = _nuclei_scores.choose(gray, data)
     assert chosen["way"] == "regrow" and chosen["threshold"] <= 0.5 and chosen["smallest"] >= 10
 
 

@@ -1,12 +1,12 @@
 """Nuclei of the Data Science Bowl 2018 by a U-Net, from per-nucleus masks to a submission. Chapter 16.
 
-All but the network stands in ``_nuclei``, which ``dsb2018-unetpp`` shares.
+All but the network stands in ``_nuclei`` and ``_nuclei_scores``, which ``dsb2018-unetpp`` shares.
 """
 
 import keras
 
 from unetbook import nets
-from unetbook.recipes import _nuclei
+from unetbook.recipes import _nuclei, _nuclei_scores
 
 NAME = "dsb2018-unet"
 SUMMARY = "nuclei: U-Net, 16 to 256 channels, gaps and weight map, split by field and kind of image"
@@ -51,9 +51,9 @@ load, split, ids = _nuclei.load, _nuclei.split, _nuclei.ids
 optimizer, batches, validate, evaluate, baselines = (
     _nuclei.optimizer,
     _nuclei.batches,
-    _nuclei.validate,
-    _nuclei.evaluate,
-    _nuclei.baselines,
+    _nuclei_scores.validate,
+    _nuclei_scores.evaluate,
+    _nuclei_scores.baselines,
 )
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from unetbook import nets, sizes
-from unetbook.recipes import _nuclei, dsb2018_unet
+from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet
 
 NAME = "dsb2018-unetpp"
 SUMMARY = "nuclei: U-Net++ with four heads at the U-Net's multiply-adds, each head also pruned and timed"
@@ -24,8 +24,8 @@ load, split, ids = _nuclei.load, _nuclei.split, _nuclei.ids
 optimizer, batches, validate, baselines = (
     _nuclei.optimizer,
     _nuclei.batches,
-    _nuclei.validate,
-    _nuclei.baselines,
+    _nuclei_scores.validate,
+    _nuclei_scores.baselines,
 )
 
 
@@ -40,11 +40,13 @@ def evaluate(model, data, split) -> dict:
 
     Threshold, way and smallest size are chosen for each on the validation images.
     """
-    entry = _nuclei.evaluate(model, data, split)
+    entry = _nuclei_scores.evaluate(model, data, split)
     networks = {head: nets.prune(model, int(head[1:])) for head in model.output} | {"mean": model}
     seconds, heads = _take_turns(networks), {}
     for name, network in networks.items():
-        one = _nuclei.judged(lambda image, network=network: _nuclei.foreground(network, image), data, split)
+        one = _nuclei_scores.judged(
+            lambda image, network=network: _nuclei_scores.foreground(network, image), data, split
+        )
         heads[name] = {
             **one["scores"],
             "choices": one["choices"],

@@ -9,7 +9,7 @@ training set is half as large; ``HALF`` tells that apart: as many images are lef
 import numpy as np
 
 from unetbook import recipes, training
-from unetbook.recipes import _json, _nuclei, dsb2018_unet
+from unetbook.recipes import _json, _nuclei, _nuclei_scores, dsb2018_unet
 from unetbook.recipes._run import described
 
 NAME = "dsb2018-unseen"
@@ -50,7 +50,7 @@ def measure(data, options, settings, seed) -> dict:
         optimizer=_nuclei.optimizer(settings),
         loss=_nuclei.LOSS,
     )
-    entry = _nuclei.evaluate(model, pictures, split)
+    entry = _nuclei_scores.evaluate(model, pictures, split)
     return {
         **{name: entry[name] for name in ("scores", "images", "choices")},
         "counts": {name: len(ids) for name, ids in split.items()},

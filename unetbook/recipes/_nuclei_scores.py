@@ -1,0 +1,147 @@
+"""How the nucleus recipes judge a network: from probability to nuclei, to a submission, to scores. Chapter 16.
+
+What is to be chosen is chosen on the validation images.
+"""
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from skimage.filters import threshold_otsu
+
+from unetbook import averaging, instances, labels, nets, scores, submission, tiling
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+WAYS = ("regrow", "watershed")
+SMALLEST = (0, 10, 20, 40)  # pixels
+CROP = 256  # pixels of a validation crop: one size, so that networks are compiled once
+
+
+def foreground(model, image, averaged=False) -> np.ndarray:
+    """Probability of a nucleus, (H, W); of several heads their mean; ``averaged`` over eight positions of the image."""
+
+    def predict(shown):
+        return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, shown)))
+
+    image = np.asarray(image, np.float32)
+    return (averaging.eight(predict, image) if averaged else predict(image))[..., 1]
+
+
+def validate(model, data, split) -> dict:
+    """Cross-entropy and DSB score of central crops of the validation images, with the usual way to objects."""
+    crops = {id_: _central(data[id_]) for id_ in split["validation"]}
+    losses_of, truths, found = [], [], []
+    for image, nuclei in crops.values():
+        probability = keras.ops.convert_to_numpy(nets.probabilities(model.predict_on_batch(image[None])))[0, ..., 1]
+        inside = labels.separate(nuclei) > 0
+        losses_of.append(-np.mean(np.log(np.clip(np.where(inside, probability, 1 - probability), 1e-7, 1))))
+        truths.append(nuclei)
+        found.append(instances.from_probabilities(probability, "regrow"))
+    return {"val_loss": float(np.mean(losses_of)), "val_dsb": scores.dsb_score(truths, found)}
+
+
+def _central(picture):
+    """The middle of a picture, mirrored where it is smaller: image float32 (CROP, CROP, 3), nuclei int32."""
+    top, left = ((side - CROP) // 2 for side in picture.nuclei.shape)
+    image = tiling.window(picture.image, top, left, CROP, CROP).astype(np.float32)
+    return image, labels.relabel(
+        tiling.window(picture.nuclei[..., None], top, left, CROP, CROP)[..., 0].astype(np.int32)
+    )
+
+
+def evaluate(model, data, split) -> dict:
+    """Scores of the test images, averaged over eight positions; ``once`` in one position, with choices of its own."""
+    entry = judged(lambda image: foreground(model, image, averaged=True), data, split)
+    once = judged(lambda image: foreground(model, image), data, split)
+    return entry | {"once": {name: once[name] for name in ("scores", "choices")}}
+
+
+def judged(predict, data, split) -> dict:
+    """Scores of the test images by a function from image to probability (H, W); what is chosen is so on validation."""
+    choices = choose({id_: predict(data[id_].image) for id_ in split["validation"]}, data)
+    found = {id_: objects(predict(data[id_].image), choices) for id_ in split["test"]}
+    return scored(found, data) | {"choices": choices}
+
+
+def choose(probabilities, data) -> dict:
+    """The way to objects, threshold and smallest size with the best DSB score on these images."""
+    truths, best = [data[id_].nuclei for id_ in probabilities], None
+    for way, threshold in itertools.product(WAYS, THRESHOLDS):
+        found = [instances.from_probabilities(p, way, threshold) for p in probabilities.values()]
+        for smallest in SMALLEST:
+            kept = [_without_small(one, smallest) for one in found]
+            score = scores.dsb_score(truths, kept)
+            if best is None or score > best[0]:
+                best = score, {"way": way, "threshold": threshold, "smallest": smallest}
+    return best[1]
+
+
+def objects(probability, choices) -> np.ndarray:
+    """Nuclei of one image from probabilities (H, W), as chosen."""
+    return instances.from_probabilities(probability, choices["way"], choices["threshold"], choices["smallest"])
+
+
+def _without_small(found, smallest):
+    kept = np.bincount(found.ravel()) >= smallest
+    kept[0] = False
+    return np.where(kept[found], found, 0)
+
+
+def scored(found, data) -> dict:
+    """Scores of answers {id: labels}: together, by kind and by image; read back from a validated submission file.
+
+    ``dsb`` is the challenge's score, ``f`` the F of the nuclei at IoU 0.5 pooled over the images, ``iou`` the mean IoU
+    of the foreground.
+    """
+    truths = {id_: data[id_].nuclei.astype(np.int32) for id_ in found}
+    with tempfile.TemporaryDirectory() as folder:
+        path = submission.write(Path(folder) / "submission.csv", found)
+        found = submission.read(path, {id_: truth.shape for id_, truth in truths.items()})
+    rows = {id_: _of_image(truths[id_], found[id_]) for id_ in truths}
+    kinds = {
+        of_kind: [id_ for id_ in rows if data[id_].kind == of_kind] for of_kind in {data[id_].kind for id_ in rows}
+    }
+    return {
+        "scores": _together(rows.values()),
+        "kinds": {k: {"images": len(i), **_together([rows[id_] for id_ in i])} for k, i in sorted(kinds.items())},
+        "images": {id_: {name: row[name] for name in ("dsb", "iou", "nuclei", "found")} for id_, row in rows.items()},
+    }
+
+
+def _of_image(truth, found):
+    at_half = scores.objects(truth, found)
+    return {
+        "dsb": scores.dsb_score([truth], [found]),
+        "iou": scores.iou(truth > 0, found > 0),
+        "nuclei": int(at_half.matched + at_half.missed),
+        "found": int(at_half.matched + at_half.extra),
+        "matched": int(at_half.matched),
+    }
+
+
+def _together(rows):
+    """Means of DSB score and IoU over images, and the pooled F = 2 matched / (true + found)."""
+    rows = list(rows)
+    total = sum(row["nuclei"] + row["found"] for row in rows)
+    return {
+        "dsb": float(np.mean([row["dsb"] for row in rows])),
+        "f": 2 * sum(row["matched"] for row in rows) / total if total else 1.0,
+        "iou": float(np.mean([row["iou"] for row in rows])),
+    }
+
+
+def baselines(data, split) -> dict[str, dict]:
+    """The same scores without a network: nothing found, and Otsu's threshold of each image, plain or cut at necks."""
+
+    def otsu(id_, way):
+        gray = data[id_].image.mean(axis=2, dtype=np.float32)
+        return instances.from_probabilities((gray > threshold_otsu(gray)).astype(np.float32), way, smallest=20)
+
+    answers = {
+        "constant": lambda id_: np.zeros(data[id_].nuclei.shape, np.int32),
+        "otsu": lambda id_: otsu(id_, "components"),
+        "otsu and watershed": lambda id_: otsu(id_, "watershed"),
+    }
+    return {name: scored({id_: answer(id_) for id_ in split["test"]}, data) for name, answer in answers.items()}
