@@ -2,14 +2,15 @@ import json
 import re
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tifffile
 from skimage.draw import disk
 
-from unetbook import __main__, recipes
+from unetbook import __main__, recipes, store
 from unetbook.datasets import isbi2012
-from unetbook.recipes import _run, isbi2012_no_elastic, isbi2012_no_weights, isbi2012_paper, isbi2012_unet
+from unetbook.recipes import _precision, _run, isbi2012_no_elastic, isbi2012_no_weights, isbi2012_paper, isbi2012_unet
 
 SMALL = {"depth": 1, "filters": 4, "tile": 44}
 
@@ -233,3 +234,38 @@ def test_the_maximal_f_chooses_on_what_it_scores(pictures):
     perfect = {number: np.where(truth[number] > 0, 0.35, 0.15).astype(np.float32) for number in (24, 25)}
     best = isbi2012_paper.maximal_f(perfect, truth)
     assert best["f_interior_error"] == best["f_membrane_error"] == 0  # at 0.2 and 0.3, and not at 0.5
+
+
+def test_bfloat16_only_to_train_and_only_where_the_processor_has_it(here, monkeypatch):
+    monkeypatch.setattr(isbi2012_unet, "SETTINGS", isbi2012_unet.SETTINGS | {"precision": "mixed_bfloat16"})
+    built, build, judged, evaluate = [], isbi2012_unet.build, [], isbi2012_unet.evaluate
+    monkeypatch.setattr(isbi2012_unet, "build", lambda settings: built.append(build(settings)) or built[-1])
+    monkeypatch.setattr(isbi2012_unet, "evaluate", lambda *one: judged.append(one[0]) or evaluate(*one))
+    monkeypatch.setattr(_precision, "_has_bfloat16", lambda: True)
+    entry = _run.run(isbi2012_unet, [0])["seeds"]["0"]
+    assert entry["precision"] == "mixed_bfloat16"
+    trained, plain = built[:2]
+    assert trained.layers[1].compute_dtype == "bfloat16" and trained.layers[1].variable_dtype == "float32"
+    assert judged[0] is plain and {layer.compute_dtype for layer in plain.layers} == {"float32"}
+    for one, other in zip(trained.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    kept = store.load(here / "results/weights/isbi2012-unet.keras")
+    assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    monkeypatch.setattr(_precision, "_has_bfloat16", lambda: False)
+    assert _run.run(isbi2012_unet, [1])["seeds"]["1"]["precision"] == "float32"
+    assert built[-1].layers[1].compute_dtype == "float32"
+
+
+def test_a_processor_says_whether_it_has_bfloat16(tmp_path, monkeypatch):
+    listing = tmp_path / "cpuinfo"
+    monkeypatch.setattr(_precision, "Path", lambda _: listing)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    assert not _precision._has_bfloat16()  # no listing: not Linux
+    listing.write_text("model name\t: bf16 in the name only\nflags\t\t: fpu avx512f\n")
+    assert _precision.usable("mixed_bfloat16") == "float32" and _precision.usable("float32") == "float32"
+    listing.write_text("flags\t\t: fpu avx512f avx512_bf16\n")
+    assert _precision.usable("mixed_bfloat16") == "mixed_bfloat16"
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
+    listing.unlink()
+    assert _precision._has_bfloat16()

@@ -19,15 +19,16 @@ def bright_on_dark(image) -> np.ndarray:
     """Objects bright on a dark ground, for fluorescence, bright field and stains alike: light ground is inverted.
 
     Then the percentiles 1 and 99.8 of all values become 0 and 1; one pair for all channels, so that colors stay apart.
-    Values beyond are clipped. A constant image becomes 0, and one whose range is less than a step of its integers keeps
-    that: its noise is not blown up. Exposure, gain and bit depth do not matter. Limit: where objects cover more than
-    about half of a picture, they are taken for the ground (``light_ground``).
+    Values beyond are clipped, and the square root is taken, so that dim objects are seen beside bright ones. A constant
+    image becomes 0, and one whose range is less than a step of its integers keeps that: its noise is not blown up.
+    Exposure, gain and bit depth do not matter. Limit: where objects cover more than about half of a picture, they are
+    taken for the ground (``light_ground``).
     """
     image = _checked(image)
     if light_ground(image):
         image = 1 - image
     low, high = np.percentile(image, [LOW, HIGH])
-    return np.clip((image - np.float32(low)) / np.float32(max(high - low, _step(image))), 0, 1)
+    return np.sqrt(np.clip((image - np.float32(low)) / np.float32(max(high - low, _step(image))), 0, 1))
 
 
 def light_ground(image) -> bool:

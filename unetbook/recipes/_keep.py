@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from unetbook import store
+from unetbook.recipes import _precision
 
 LARGEST_BYTES = 8 * 2**20
 
@@ -25,6 +26,7 @@ def keep_best(recipe, result, data, split, runs: Path, out: Path) -> dict | None
         return None
     seed = min(checkpoints, key=lambda seed: checkpoints[seed][0])
     model = keras.models.load_model(checkpoints[seed][1], compile=False)
+    model = _precision.in_float32(recipe, result["settings"], model)
     entry = result["seeds"][seed]
     facts = {"recipe": recipe.NAME, "seed": int(seed), "commit": entry["commit"], "date": entry["date"]}
     choices = entry.get("choices", {})

@@ -109,7 +109,7 @@ def batches(data, split, settings, seed) -> training.Tiles:
         settings["batch"],
         settings["steps"],
         seed,
-        augment=Augmenter(zoom=settings["zoom"]),
+        augment=Augmenter(**settings["augmentation"]),
         weights=[targets[id_][1] for id_ in drawn],
     )
 

@@ -7,9 +7,11 @@ import itertools
 import tempfile
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 from skimage.filters import threshold_otsu
+from skimage.segmentation import find_boundaries
 
 from unetbook import averaging, instances, labels, nets, scores, submission, tiling
 
@@ -93,7 +95,8 @@ def scored(found, data) -> dict:
     """Scores of answers {id: labels}: together, by kind and by image; read back from a validated submission file.
 
     ``dsb`` is the challenge's score, ``f`` the F of the nuclei at IoU 0.5 pooled over the images, ``iou`` the mean IoU
-    of the foreground.
+    of the foreground. ``merged``, ``split``, ``missed`` and ``extra`` (``scores.object_errors``) are nuclei of all
+    images, for 100 true ones.
     """
     truths = {id_: data[id_].nuclei.astype(np.int32) for id_ in found}
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +109,7 @@ def scored(found, data) -> dict:
     return {
         "scores": _together(rows.values()),
         "kinds": {k: {"images": len(i), **_together([rows[id_] for id_ in i])} for k, i in sorted(kinds.items())},
-        "images": {id_: {name: row[name] for name in ("dsb", "iou", "nuclei", "found")} for id_, row in rows.items()},
+        "images": {id_: {"kind": data[id_].kind, **row} for id_, row in rows.items()},
     }
 
 
@@ -118,22 +121,31 @@ def _of_image(truth, found):
         "nuclei": int(at_half.matched + at_half.missed),
         "found": int(at_half.matched + at_half.extra),
         "matched": int(at_half.matched),
+        **scores.object_errors(truth, found)._asdict(),
     }
 
 
 def _together(rows):
-    """Means of DSB score and IoU over images, and the pooled F = 2 matched / (true + found)."""
+    """Means of DSB score and IoU over images, the pooled F = 2 matched / (true + found), and the errors pooled."""
     rows = list(rows)
-    total = sum(row["nuclei"] + row["found"] for row in rows)
+    total = {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("dsb", "iou")}
+    both = total["nuclei"] + total["found"]
     return {
         "dsb": float(np.mean([row["dsb"] for row in rows])),
-        "f": 2 * sum(row["matched"] for row in rows) / total if total else 1.0,
+        "f": 2 * total["matched"] / both if both else 1.0,
         "iou": float(np.mean([row["iou"] for row in rows])),
+        **{error: 100 * total[error] / max(total["nuclei"], 1) for error in scores.ObjectErrors._fields},
     }
 
 
 def baselines(data, split) -> dict[str, dict]:
-    """The same scores without a network: nothing found, and Otsu's threshold of each image, plain or cut at necks."""
+    """The same scores without a network: nothing found; Otsu's threshold, plain or cut at necks; and ceilings.
+
+    A ceiling is what the truth scores, taken the way that a prediction goes (chapter 06).
+    """
+
+    def through(id_, way):
+        return way(data[id_].nuclei.astype(np.int32))
 
     def otsu(id_, way):
         gray = data[id_].image.mean(axis=2, dtype=np.float32)
@@ -143,5 +155,27 @@ def baselines(data, split) -> dict[str, dict]:
         "constant": lambda id_: np.zeros(data[id_].nuclei.shape, np.int32),
         "otsu": lambda id_: otsu(id_, "components"),
         "otsu and watershed": lambda id_: otsu(id_, "watershed"),
-    }
+    } | {f"truth, {name}": lambda id_, way=way: through(id_, way) for name, way in CEILINGS.items()}
     return {name: scored({id_: answer(id_) for id_ in split["test"]}, data) for name, answer in answers.items()}
+
+
+def _smaller(truth):
+    return np.where(find_boundaries(truth, mode="inner"), 0, truth)
+
+
+def _through_256(truth):
+    """By way of 256 x 256 pixels, as a binary mask and without interpolation."""
+    there = cv2.resize((truth > 0).astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST)
+    return labels.connected(cv2.resize(there, truth.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def _regrown(truth):
+    return instances.from_probabilities((labels.separate(truth) > 0).astype(np.float32), "regrow")
+
+
+CEILINGS = {
+    "a pixel smaller": _smaller,
+    "as a mask, components": lambda truth: labels.connected(truth > 0),
+    "as a mask by way of 256 x 256, components": _through_256,
+    "contacts cut, regrown": _regrown,
+}

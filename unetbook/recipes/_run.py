@@ -10,7 +10,7 @@ import keras
 
 from unetbook import training
 from unetbook.datasets import _files
-from unetbook.recipes import _json
+from unetbook.recipes import _json, _precision
 from unetbook.recipes._keep import keep_best
 from unetbook.recipes._provenance import provenance
 
@@ -67,7 +67,8 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
 def _run_seed(recipe, data, split, settings, seed, folder, head):
     """Train one seed from its last finished epoch on, and score it."""
     came_from = _json.plain(provenance())
-    fresh = {"head": head, "epochs": 0, "curves": {}, "seconds": 0.0, "came_from": came_from}
+    precision = _precision.usable(settings.get("precision", "float32"))
+    fresh = {"head": head, "epochs": 0, "curves": {}, "seconds": 0.0, "came_from": came_from, "precision": precision}
     state = fresh | (_json.read(folder / "state.json") or {})
     if state["head"] != _json.plain(head):
         raise ValueError(f"{folder} was begun with other settings, data or split: remove the folder to start anew")
@@ -76,7 +77,15 @@ def _run_seed(recipe, data, split, settings, seed, folder, head):
         print(f"seed {seed}: resumes after epoch {state['epochs']}", flush=True)
         model = keras.models.load_model(folder / state["checkpoint"])
     else:
-        model = recipe.build(settings)
+        with _precision.policy(state["precision"]):
+            model = recipe.build(settings)
+    judged = _precision.in_float32(recipe, settings, model)
+
+    def validate(model):
+        if judged is not model:
+            judged.set_weights(model.get_weights())
+        return recipe.validate(judged, data, split)
+
     training.fit(
         model,
         recipe.batches(data, split, settings, seed),
@@ -84,14 +93,16 @@ def _run_seed(recipe, data, split, settings, seed, folder, head):
         initial_epoch=state["epochs"],
         optimizer=recipe.optimizer(settings),
         loss=getattr(recipe, "LOSS", None),
-        callbacks=[_Checkpoint(folder, state, seed, settings["epochs"], lambda m: recipe.validate(m, data, split))],
+        callbacks=[_Checkpoint(folder, state, seed, settings["epochs"], validate)],
     )
+    judged.set_weights(model.get_weights())
     return {
-        **_json.rounded(recipe.evaluate(model, data, split)),
+        **_json.rounded(recipe.evaluate(judged, data, split)),
         "curves": state["curves"],
         "parameters": model.count_params(),
         "steps": settings["steps"] * settings["epochs"],
         "seconds": round(state["seconds"]),
+        **({"precision": state["precision"]} if "precision" in settings else {}),
         **(state["came_from"] | _differs(state["came_from"], came_from)),
     }
 
