@@ -20,6 +20,7 @@ FLOORS = [
         "store",
         "datasets",
         "averaging",
+        "resizing",
         "submission",
         "comparison",
     },

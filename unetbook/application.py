@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from skimage import segmentation
 
-from unetbook import averaging, instances, labels, nets, normalize, submission, tiling
+from unetbook import averaging, instances, labels, nets, normalize, resizing, submission, tiling
 from unetbook.comparison import Done, put
 from unetbook.datasets import _images, folder
 
@@ -45,11 +45,12 @@ def pictures(paths, out) -> list[Path]:
 def answer(model, image, once=False, progress=False) -> np.ndarray:
     """What a stored network says of one image: numbered objects, or classes, int32 (H, W).
 
-    model: from ``store.load``; its metadata tell the normalization (``normalize.RULES``), over which positions to
-    average (``averaging.WAYS``), and how objects are made (``"objects"``, with the stored ``"choices"``). Without
-    objects, the most probable class of each pixel is returned; of two classes the second where it reaches the stored
-    threshold, 0.5 unless there is one. image: float32 (H, W, 1 or 3) in [0, 1]; gray is given to each channel of a
-    network of three, and of colors a network of one sees the mean. once: one position, seven or eight times faster.
+    model: from ``store.load``. Its metadata tell the normalization (``normalize.RULES``), the ``"side"`` to which the
+    image is squeezed, if to any (``resizing``), over which positions to average (``averaging.WAYS``), and how objects
+    are made (``"objects"``, with the stored ``"choices"``). Without objects, the most probable class of each pixel is
+    returned; of two classes, or one channel, the second where it reaches the stored threshold, 0.5 unless there is one.
+    image: float32 (H, W, 1 or 3) in [0, 1]; gray is given to each channel of a network of three, and of colors a
+    network of one sees the mean. once: one position, seven or eight times faster.
     """
     facts = model.metadata
     wanted = model.input_shape[-1]
@@ -62,8 +63,12 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
     def predict(shown):
         return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, shown, progress=progress)))
 
-    way = None if once else facts.get("averaged")
-    probability = averaging.WAYS[way](predict, image) if way else predict(image)
+    def averaged(shown):
+        way = None if once else facts.get("averaged")
+        return averaging.WAYS[way](predict, shown) if way else predict(shown)
+
+    side = facts.get("side")
+    probability = resizing.through(averaged, image, side) if side else averaged(image)
     chosen = facts.get("choices", {})
     if facts.get("objects"):
         return instances.from_probabilities(probability, chosen["way"], chosen["threshold"], chosen["smallest"])

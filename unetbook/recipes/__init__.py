@@ -1,12 +1,14 @@
 """Measured runs by name. Each recipe is a small module: data, split, network, loss, schedule, scores, seeds.
 
+The recipe ``a-b`` is the module ``a_b`` of this folder; modules that begin with an underscore are none.
+
 A recipe on real data has these names, which ``recipes._run`` uses:
 
 - ``NAME``, ``SUMMARY``, ``DATASET`` (a module of ``unetbook.datasets``), ``SEEDS``, ``SETTINGS`` (plain
   values that the result file repeats), ``QUICK`` (what a smoke run replaces in them), ``TARGET`` ({score:
   largest value}), and where larger is better ``LEAST`` ({score: smallest value});
 - ``load(root)``, where it is not the data set's own; ``split(data) -> {part: [ids]}`` and ``ids(data)``, the ids that
-  the data have;
+  the data have; ``fold(split, seed)`` where each seed is a fold with a train, validation and test part of its own;
 - ``build(settings)``, ``optimizer(settings)``, ``batches(data, split, settings, seed)``, and ``LOSS`` where it is not
   the usual one: what ``fit`` needs; ``KEPT = False`` where no weights are to be kept;
 - ``validate(model, data, split) -> {name: value}``, after each epoch, with a ``val_loss``;
@@ -29,28 +31,6 @@ from pathlib import Path
 
 from scipy import stats
 
-_MODULES = {
-    "dsb2018-unet": "dsb2018_unet",
-    "dsb2018-unetpp": "dsb2018_unetpp",
-    "dsb2018-unseen": "dsb2018_unseen",
-    "encoder-synthetic": "encoder_synthetic",
-    "isbi2012-no-elastic": "isbi2012_no_elastic",
-    "isbi2012-no-weights": "isbi2012_no_weights",
-    "isbi2012-paper": "isbi2012_paper",
-    "isbi2012-unet": "isbi2012_unet",
-    "lab-augmentation": "lab_augmentation",
-    "lab-family": "lab_family",
-    "lab-family-rates": "lab_family_rates",
-    "lab-losses": "lab_losses",
-    "lab-optimization": "lab_optimization",
-    "lab-skips": "lab_skips",
-    "lab-targets": "lab_targets",
-    "lab-transfer": "lab_transfer",
-    "lab-unetpp": "lab_unetpp",
-    "lab-upsampling": "lab_upsampling",
-    "lab-weight-maps": "lab_weight_maps",
-}
-
 
 def results_folder() -> Path:
     """Where stored results lie: ``results/`` of a clone, or the copy inside an installed package (on Colab, say)."""
@@ -69,16 +49,17 @@ def result(name: str) -> dict:
 
 def names() -> list[str]:
     """The names of all recipes, sorted."""
-    return sorted(_MODULES)
+    modules = (file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
+    return sorted(module.replace("_", "-") for module in modules)
 
 
 def get(name: str):
     """The recipe's module. Raises ``ValueError`` with the known names, and the closest one, for an unknown name."""
-    if name not in _MODULES:
-        closest = difflib.get_close_matches(name, _MODULES, n=1, cutoff=0.4)
+    if name not in names():
+        closest = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
         hint = f"; did you mean {closest[0]!r}?" if closest else ""
         raise ValueError(f"there is no recipe {name!r}{hint} Known: {', '.join(names())}")
-    return importlib.import_module(f"unetbook.recipes.{_MODULES[name]}")
+    return importlib.import_module(f"unetbook.recipes.{name.replace('-', '_')}")
 
 
 def paired_difference(one, other) -> dict:

@@ -10,12 +10,12 @@ from unetbook.recipes import _precision
 LARGEST_BYTES = 8 * 2**20
 
 
-def keep_best(recipe, result, data, split, runs: Path, out: Path) -> dict | None:
+def keep_best(recipe, result, data, split_of, runs: Path, out: Path) -> dict | None:
     """Write ``<out>/weights/<recipe>.keras`` and return its entry for the result file; ``None`` without checkpoints.
 
     The seed is the one with the smallest last validation loss: nothing is chosen on test images. The stored model is
-    loaded again and scored, so that the entry says what half precision costs. Raises
-    ``ValueError`` for a file larger than ``LARGEST_BYTES``. Chapter 15.
+    loaded again and scored, so that the entry says what half precision costs. split_of: from a seed to the parts of its
+    fold. Raises ``ValueError`` for a file larger than ``LARGEST_BYTES``. Chapter 15.
     """
     checkpoints = {}
     for seed, entry in result.get("seeds", {}).items():
@@ -31,7 +31,7 @@ def keep_best(recipe, result, data, split, runs: Path, out: Path) -> dict | None
     facts = {"recipe": recipe.NAME, "seed": int(seed), "commit": entry["commit"], "date": entry["date"]}
     choices = entry.get("choices", {})
     path = keep(recipe, model, out, **facts, choices=choices, scores=entry["scores"])
-    scores = recipe.evaluate(store.load(path), data, split)["scores"]
+    scores = recipe.evaluate(store.load(path), data, split_of(int(seed)))["scores"]
     return {"file": path.name, "seed": int(seed), "bytes": path.stat().st_size, "scores": scores}
 
 

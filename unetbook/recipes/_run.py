@@ -55,7 +55,8 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
         entry = _run_seed(recipe, data, split, settings, seed, folder, head)
         result = _merge(path, head, {"seeds": {str(seed): entry}})
         print(f"seed {seed}: merged into {path}", flush=True)
-    kept = getattr(recipe, "KEPT", True) and keep_best(recipe, result, data, split, runs, out)
+    keeps = getattr(recipe, "KEPT", True)
+    kept = keeps and keep_best(recipe, result, data, lambda seed: _of_seed(recipe, split, seed), runs, out)
     if kept:
         result = _merge(path, head, {"kept": _json.rounded(kept)})
         print(f"weights of seed {kept['seed']} kept in {out / 'weights' / kept['file']}", flush=True)
@@ -72,6 +73,7 @@ def _run_seed(recipe, data, split, settings, seed, folder, head):
     state = fresh | (_json.read(folder / "state.json") or {})
     if state["head"] != _json.plain(head):
         raise ValueError(f"{folder} was begun with other settings, data or split: remove the folder to start anew")
+    split = _of_seed(recipe, split, seed)
     training.set_seed(seed)
     if state["epochs"]:
         print(f"seed {seed}: resumes after epoch {state['epochs']}", flush=True)
@@ -105,6 +107,11 @@ def _run_seed(recipe, data, split, settings, seed, folder, head):
         **({"precision": state["precision"]} if "precision" in settings else {}),
         **(state["came_from"] | _differs(state["came_from"], came_from)),
     }
+
+
+def _of_seed(recipe, split, seed):
+    """The parts train, validation and test: those of the split, or of the seed's fold where the recipe has folds."""
+    return recipe.fold(split, seed) if hasattr(recipe, "fold") else split
 
 
 def _differs(trained, scored):

@@ -1,0 +1,131 @@
+"""What the lesion recipes share: pictures, five folds, and how a network is judged. Chapter 17.
+
+The 98 validation images of ISIC 2017, each squeezed to one square for the network, and judged at its own size. Each
+image is tested once: in fold k, part k is the test, the next part is for choices, the other three are to learn from.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from skimage.filters import threshold_otsu
+
+from unetbook import averaging, nets, resizing, scores, training
+from unetbook.augment import Augmenter
+from unetbook.datasets import isic2017
+
+DATASET = isic2017
+FOLDS = (0, 1, 2, 3, 4)
+SPLIT_SEED = 2017
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+class Picture(NamedTuple):
+    """One image, float16 (H, W, 3), and its lesion, int8 (H, W), 1 = lesion."""
+
+    image: np.ndarray
+    lesion: np.ndarray
+
+
+def load(root=None) -> dict[str, Picture]:
+    """All pictures by id."""
+    return {s.id: Picture(s.image.astype(np.float16), s.labels.astype(np.int8)) for s in DATASET.load(root)}
+
+
+def split(data) -> dict[str, list[str]]:
+    """Five parts of all ids, at random: the data set names no patients."""
+    parts = training.split(list(data), (1 / len(FOLDS),) * len(FOLDS), SPLIT_SEED)
+    return {f"part {number}": part for number, part in zip(FOLDS, parts, strict=True)}
+
+
+def fold(parts, number) -> dict[str, list[str]]:
+    """Train, validation and test of one fold, three parts, one and one: 6 : 2 : 2."""
+    turned = [parts[f"part {(number + step) % len(FOLDS)}"] for step in FOLDS]
+    return {"train": sorted(id_ for part in turned[2:] for id_ in part), "validation": turned[1], "test": turned[0]}
+
+
+def ids(data) -> list[str]:
+    """The images that the data have."""
+    return list(data)
+
+
+def falling(settings) -> keras.optimizers.Optimizer:
+    """Adam, its learning rate falling to 0 along a cosine."""
+    steps = settings["steps"] * settings["epochs"]
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings["learning_rate"], steps))
+
+
+def batches(data, split, settings, seed) -> training.Tiles:
+    """Whole training images in random order, squeezed, and changed at random where the settings say how."""
+    side, chosen = settings["side"], split["train"]
+    augment = Augmenter(**settings["augmentation"]) if settings.get("augmentation") else None
+    masks = [np.rint(resizing.squeezed(data[id_].lesion, side)[..., 0]).astype(np.int8) for id_ in chosen]
+    images = [resizing.squeezed(data[id_].image, side).astype(np.float16) for id_ in chosen]
+    return training.Tiles(images, masks, side, side, settings["batch"], settings["steps"], seed, augment)
+
+
+def probability(model, image, side, averaged=False) -> np.ndarray:
+    """Probability of lesion, (H, W), by way of ``side`` x ``side`` pixels; ``averaged`` over eight positions."""
+
+    def predict(shown):
+        answer = nets.probabilities(model.predict_on_batch(np.asarray(shown, np.float32)[None]))
+        return keras.ops.convert_to_numpy(answer)[0]
+
+    def of_square(square):
+        return averaging.eight(predict, square) if averaged else predict(square)
+
+    return resizing.through(of_square, np.asarray(image, np.float32), side)[..., 0]
+
+
+def validate(model, data, split, side) -> dict:
+    """Cross-entropy and mean Dice of the validation images at their own size, threshold 0.5, one position."""
+    losses_of, dice = [], []
+    for id_ in split["validation"]:
+        found, lesion = probability(model, data[id_].image, side), data[id_].lesion > 0
+        losses_of.append(-np.mean(np.log(np.clip(np.where(lesion, found, 1 - found), 1e-7, 1))))
+        dice.append(scores.dice(lesion, found >= 0.5))
+    return {"val_loss": float(np.mean(losses_of)), "val_dice": float(np.mean(dice))}
+
+
+def evaluate(model, data, split, side, averaged) -> dict:
+    """Scores of the test images; the threshold is the one with the best mean Dice on the validation images."""
+    known = {id_: probability(model, data[id_].image, side, averaged) for id_ in split["validation"]}
+
+    def mean_dice(threshold):
+        return np.mean([scores.dice(data[id_].lesion > 0, found >= threshold) for id_, found in known.items()])
+
+    threshold = max(THRESHOLDS, key=mean_dice)
+    found = {id_: probability(model, data[id_].image, side, averaged) >= threshold for id_ in split["test"]}
+    return {**scored(found, data), "choices": {"threshold": threshold}}
+
+
+def scored(found, data) -> dict:
+    """Scores of masks {id: (H, W)}: means over images, Dice also with the pixels of all images pooled, and by image."""
+    rows, shared, total = {}, 0, 0
+    for id_, mask in found.items():
+        lesion = data[id_].lesion > 0
+        rows[id_] = {
+            "dice": scores.dice(lesion, mask),
+            "jaccard": scores.iou(lesion, mask),
+            "thresholded": scores.thresholded_jaccard(lesion, mask),
+            "lesion": float(lesion.mean()),
+            "found": float(mask.mean()),
+        }
+        shared, total = shared + 2 * np.count_nonzero(lesion & mask), total + lesion.sum() + mask.sum()
+    means = {name: float(np.mean([row[name] for row in rows.values()])) for name in ("dice", "jaccard", "thresholded")}
+    return {"scores": {**means, "pooled_dice": float(shared / total) if total else 1.0}, "images": rows}
+
+
+def baselines(data, split) -> dict[str, dict]:
+    """All images without a network: an ellipse in the middle, everywhere the same, and Otsu's threshold, dark side."""
+    answers = {
+        "constant": lambda image: _ellipse(image.shape[:2]),
+        "otsu": lambda image: (gray := image.mean(axis=2, dtype=np.float32)) <= threshold_otsu(gray),
+    }
+    return {name: scored({id_: answer(data[id_].image) for id_ in data}, data) for name, answer in answers.items()}
+
+
+def _ellipse(shape):
+    """A quarter of the picture, in its middle: where a lesion is usually put."""
+    rows, columns = (np.linspace(-1, 1, side) for side in shape)
+    return np.hypot(rows[:, None], columns) <= np.sqrt(1 / np.pi)

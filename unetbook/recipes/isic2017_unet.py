@@ -1,0 +1,39 @@
+"""Skin lesions by a plain U-Net of the Improved U-Net's multiply-adds, on its schedule. Chapter 17."""
+
+import keras
+
+from unetbook import nets
+from unetbook.recipes import isic2017_improved
+
+NAME = "isic2017-unet"
+SUMMARY = "skin lesions: plain U-Net at the multiply-adds and on the schedule of isic2017-improved, five folds"
+DATASET, LOSS = isic2017_improved.DATASET, isic2017_improved.LOSS
+SEEDS = isic2017_improved.SEEDS
+SETTINGS = isic2017_improved.SETTINGS | {
+    "network": "U-Net",
+    "filters": 22,
+    "depth": 4,
+    "normalization": "batch",
+    "dropout": 0.0,
+}
+QUICK = isic2017_improved.QUICK
+TARGET, LEAST = isic2017_improved.TARGET, isic2017_improved.LEAST
+KEPT = False
+
+load, split, fold, ids, batches, baselines, optimizer, validate, evaluate = (
+    isic2017_improved.load,
+    isic2017_improved.split,
+    isic2017_improved.fold,
+    isic2017_improved.ids,
+    isic2017_improved.batches,
+    isic2017_improved.baselines,
+    isic2017_improved.optimizer,
+    isic2017_improved.validate,
+    isic2017_improved.evaluate,
+)
+
+
+def build(settings) -> keras.Model:
+    """The network: images (N, H, W, 3) to logits (N, H, W, 1)."""
+    options = {name: settings[name] for name in ("filters", "depth", "normalization", "dropout")}
+    return nets.unet((None, None, 3), settings["classes"], padding="same", **options)
