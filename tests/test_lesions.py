@@ -51,8 +51,12 @@ def test_squeezed_and_stretched_back_a_picture_keeps_its_places():
     ramp = np.dstack([np.tile(np.linspace(0, 1, 90, dtype=np.float32), (60, 1))] * 2)
     assert resizing.squeezed(ramp, 30).shape == (30, 30, 2) and resizing.squeezed(ramp[..., :1], 120).shape[2] == 1
     assert np.allclose(resizing.squeezed(ramp, 30)[:, 0, 0], ramp[0, :3, 0].mean(), atol=1e-6)  # the mean of three
-    back = resizing.through(lambda square: square, ramp, 30)
+    back = resizing.stretched(resizing.squeezed(ramp, 30), 60, 90)
     assert back.shape == ramp.shape and np.abs(back - ramp)[:, 2:-2].max() < 1e-2
+    numbered = np.kron(np.arange(70_000, 70_004).reshape(2, 2), np.ones((15, 15), int))
+    larger = resizing.stretched_labels(numbered, 60, 90)
+    assert larger.shape == (60, 90) and larger.dtype == np.int32
+    assert np.array_equal(np.unique(larger), np.unique(numbered))  # none is mixed
     with pytest.raises(ValueError, match="a side of 0 pixels"):
         resizing.squeezed(ramp, 0)
 
@@ -68,7 +72,7 @@ def test_scores_are_those_of_the_pictures_own_size(data):
     perfect = _lesions.scored({id_: picture.lesion > 0 for id_, picture in data.items()}, data)
     assert perfect["scores"] == {"dice": 1, "jaccard": 1, "thresholded": 1, "pooled_dice": 1}
     squeezed = {
-        id_: resizing.through(lambda mask: mask, picture.lesion[..., None], 16)[..., 0] >= 0.5
+        id_: resizing.stretched(resizing.squeezed(picture.lesion, 16), *picture.lesion.shape)[..., 0] >= 0.5
         for id_, picture in data.items()
     }
     found = _lesions.scored(squeezed, data)

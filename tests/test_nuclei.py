@@ -9,7 +9,16 @@ from scipy import ndimage
 
 from unetbook import __main__, labels, nets, scores, sizes, store
 from unetbook.datasets import synthetic
-from unetbook.recipes import _fields, _lab, _nuclei, _nuclei_scores, dsb2018_unet, dsb2018_unetpp, dsb2018_unseen
+from unetbook.recipes import (
+    _fields,
+    _lab,
+    _nuclei,
+    _nuclei_scores,
+    dsb2018_choices,
+    dsb2018_unet,
+    dsb2018_unetpp,
+    dsb2018_unseen,
+)
 
 RECIPES = {recipe.NAME: recipe for recipe in (dsb2018_unet, dsb2018_unetpp)}
 
@@ -217,6 +226,30 @@ def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp
     assert {kinds[id_] for id_ in entry["images"]} == {"stained"}
     assert {kinds[id_] for id_ in trained} == {"fluorescence, other sizes", "gray on light"}
     assert len(entry["data"][0]["sha256"]) == 64 and entry["counts"]["train"] == len(trained)
+
+
+def test_settings_were_chosen_on_validation_images(data, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNETBOOK_DATA", str(folder))
+    monkeypatch.setattr(dsb2018_choices, "data", lambda settings, seed: (data, _nuclei.split(data)))
+    arms = {name: dsb2018_choices.ARMS[name] for name in ("as chosen", "no square root", "border class")}
+    monkeypatch.setattr(dsb2018_choices, "ARMS", arms)
+    monkeypatch.setattr(dsb2018_choices, "PAIRS", [("border class", "as chosen")])
+    seen, batches = [], _nuclei.batches
+    monkeypatch.setattr(_nuclei, "batches", lambda d, *rest: seen.append((d, *rest)) or batches(d, *rest))
+    result = _lab.run(dsb2018_choices, seeds=[0], out=tmp_path, quick=True)
+    entries = result["seeds"]["0"]["arms"]
+    assert {name: entry["choices"]["way"] == "border" for name, entry in entries.items()} == {
+        "as chosen": False,
+        "no square root": False,
+        "border class": True,
+    }
+    validation = _nuclei.split(data)["validation"]
+    for entry in entries.values():
+        assert sum(kind["images"] for kind in entry["kinds"].values()) == len(validation)
+    (as_chosen, *_), (squared, *_), (_, _, settings, _) = seen
+    assert np.allclose(squared["image01"].image, as_chosen["image01"].image.astype(float) ** 2, atol=1e-3)
+    target, weights = _nuclei._target(data["image01"].nuclei, settings)
+    assert set(np.unique(target)) == {0, 1, 2} and (weights == 1).all()
 
 
 def test_the_control_leaves_out_as_many_images_of_all_kinds(data):

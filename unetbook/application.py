@@ -67,11 +67,13 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
         way = None if once else facts.get("averaged")
         return averaging.WAYS[way](predict, shown) if way else predict(shown)
 
-    side = facts.get("side")
-    probability = resizing.through(averaged, image, side) if side else averaged(image)
+    side, size = facts.get("side"), image.shape[:2]
+    probability = averaged(resizing.squeezed(image, side) if side else image)
     chosen = facts.get("choices", {})
     if facts.get("objects"):
-        return instances.from_probabilities(probability, chosen["way"], chosen["threshold"], chosen["smallest"])
+        found = instances.from_probabilities(probability, chosen["way"], chosen["threshold"], chosen["smallest"])
+        return resizing.stretched_labels(found, *size) if side else found
+    probability = resizing.stretched(probability, *size) if side else probability
     if probability.shape[2] <= 2:
         return (probability[..., -1] >= chosen.get("threshold", 0.5)).astype(np.int32)
     return probability.argmax(axis=2).astype(np.int32)

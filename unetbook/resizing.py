@@ -1,4 +1,4 @@
-"""Prediction by way of one fixed size, for networks that learned pictures squeezed into a square. Chapter 17."""
+"""To one fixed size and back, for networks that learned pictures squeezed into a square. Chapters 17 and 18."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ import numpy as np
 def squeezed(image, side: int) -> np.ndarray:
     """An image (H, W, C) as side x side pixels, its proportions not kept: the mean of the pixels that become one.
 
-    Returns float32 (side, side, C). Raises ``ValueError`` for a side below 1.
+    Returns float32 (side, side, C). Raises ``ValueError`` for a side below 1. Chapter 17.
     """
     if side < 1:
         raise ValueError(f"a side of {side} pixels is none: give 1 and more")
@@ -17,12 +17,16 @@ def squeezed(image, side: int) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=way).reshape(side, side, -1)
 
 
-def through(predict, image, side: int) -> np.ndarray:
-    """What ``predict`` says of the squeezed image, stretched back (bilinear) to the image's own size.
+def stretched(answer, height: int, width: int) -> np.ndarray:
+    """What a network said of a squeezed image, (S, S, K), at the image's own size, bilinear: float32 (H, W, K).
 
-    predict: a function of one image (S, S, C) that returns an array (S, S, K), such as probabilities; image: (H, W, C).
-    Returns float32 (H, W, K). Stretch probabilities and cut afterwards: a mask that is stretched has steps.
+    Stretch probabilities and cut afterwards: a mask that is stretched has steps. Chapter 17.
     """
-    answer = np.asarray(predict(squeezed(image, side)), np.float32)
-    height, width = image.shape[:2]
+    answer = np.asarray(answer, np.float32)
     return cv2.resize(answer, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, -1)
+
+
+def stretched_labels(objects, height: int, width: int) -> np.ndarray:
+    """Numbered objects (S, S) at the image's own size, each pixel that of the nearest: int32 (H, W). Chapter 18."""
+    exact = np.asarray(objects).astype(np.float64)  # OpenCV moves no int32, and numbers are not mixed here
+    return cv2.resize(exact, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.int32)

@@ -71,10 +71,9 @@ def probability(model, image, side, averaged=False) -> np.ndarray:
         answer = nets.probabilities(model.predict_on_batch(np.asarray(shown, np.float32)[None]))
         return keras.ops.convert_to_numpy(answer)[0]
 
-    def of_square(square):
-        return averaging.eight(predict, square) if averaged else predict(square)
-
-    return resizing.through(of_square, np.asarray(image, np.float32), side)[..., 0]
+    square = resizing.squeezed(image, side)
+    answer = averaging.eight(predict, square) if averaged else predict(square)
+    return resizing.stretched(answer, *image.shape[:2])[..., 0]
 
 
 def validate(model, data, split, side) -> dict:

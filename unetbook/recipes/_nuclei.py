@@ -11,9 +11,10 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from unetbook import labels, losses, normalize, training, weightmap
+from unetbook import instances, labels, losses, normalize, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.datasets import dsb2018
+from unetbook.recipes import _precision
 from unetbook.recipes._fields import same_field
 
 DATASET = dsb2018
@@ -114,9 +115,29 @@ def batches(data, split, settings, seed) -> training.Tiles:
     )
 
 
-def _target(nuclei, settings):
-    """Classes int8 (H, W), 1 in nuclei without their contact pixels, and the weight map float16 (H, W)."""
-    apart = labels.separate(nuclei.astype(np.int32))
-    return (apart > 0).astype(np.int8), weightmap.weight_map(apart, settings["w0"], settings["sigma"]).astype(
-        np.float16
+def trained(recipe, data, split, settings, seed) -> tuple[keras.Model, list[float]]:
+    """A network of the recipe, trained without checkpoints, in float32; and the loss of each epoch."""
+    training.set_seed(seed)
+    with _precision.policy(_precision.usable(settings["precision"])):
+        model = recipe.build(settings)
+    history = training.fit(
+        model,
+        batches(data, split, settings, seed),
+        epochs=settings["epochs"],
+        optimizer=optimizer(settings),
+        loss=LOSS,
     )
+    return _precision.in_float32(recipe, settings, model), history["loss"]
+
+
+def _target(nuclei, settings):
+    """Classes int8 (H, W), 1 in nuclei without their contact pixels, and the weight map float16 (H, W).
+
+    With the setting ``"target": "border"``, the classes of ``instances.border_target`` and no weights.
+    """
+    nuclei = nuclei.astype(np.int32)
+    if settings.get("target") == "border":
+        return instances.border_target(nuclei).astype(np.int8), np.ones(nuclei.shape, np.float16)
+    apart = labels.separate(nuclei)
+    weights = weightmap.weight_map(apart, settings["w0"], settings["sigma"])
+    return (apart > 0).astype(np.int8), weights.astype(np.float16)

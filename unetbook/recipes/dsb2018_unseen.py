@@ -8,7 +8,7 @@ training set is half as large; ``HALF`` tells that apart: as many images are lef
 
 import numpy as np
 
-from unetbook import recipes, training
+from unetbook import recipes
 from unetbook.recipes import _json, _nuclei, _nuclei_scores, dsb2018_unet
 from unetbook.recipes._run import described
 
@@ -41,20 +41,12 @@ def measure(data, options, settings, seed) -> dict:
     """Train without one kind, or without as many images; the scores of the kind's test images."""
     pictures, parts = data
     split = without(pictures, parts, options, seed)
-    training.set_seed(seed)
-    model = dsb2018_unet.build(settings)
-    history = training.fit(
-        model,
-        _nuclei.batches(pictures, split, settings, seed),
-        epochs=settings["epochs"],
-        optimizer=_nuclei.optimizer(settings),
-        loss=_nuclei.LOSS,
-    )
+    model, curve = _nuclei.trained(dsb2018_unet, pictures, split, settings, seed)
     entry = _nuclei_scores.evaluate(model, pictures, split)
     return {
         **{name: entry[name] for name in ("scores", "images", "choices")},
         "counts": {name: len(ids) for name, ids in split.items()},
-        "curve": history["loss"],
+        "curve": curve,
         "data": [described(path) for path in _nuclei.DATASET.files()],
     }
 

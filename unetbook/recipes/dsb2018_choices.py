@@ -1,0 +1,63 @@
+"""Short trainings by which the settings of ``dsb2018-unet`` were chosen, scored on its validation images. Chapter 16.
+
+Each arm changes one thing in the recipe's look, target, weights, augmentation or width. A quarter of the recipe's
+steps, one position, and the threshold and way to nuclei that do best, so that no arm suffers from a threshold made for
+another.
+"""
+
+import keras
+import numpy as np
+
+from unetbook import instances, nets, scores, tiling
+from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet, dsb2018_unseen
+
+NAME = "dsb2018-choices"
+SUMMARY = "nuclei, short trainings: weights, look, augmentation, target and width, judged on validation images"
+SEEDS = (0, 1, 2)
+SETTINGS = dsb2018_unet.SETTINGS | {"steps": 450, "epochs": 1}
+QUICK = dsb2018_unet.QUICK | {"epochs": 1}
+ARMS = {
+    "as chosen": {},
+    "no border weights": {"w0": 0.0},
+    "border weights of the paper": {"w0": 10},
+    "no square root": {"root": False},
+    "usual augmentation": {"augmentation": {"zoom": 0.3}},
+    "border class": {"target": "border", "classes": 3},
+}
+PAIRS = [(arm, "as chosen") for arm in ARMS if arm != "as chosen"]
+SMALLEST = 20  # pixels
+
+data = dsb2018_unseen.data
+
+
+def measure(data, options, settings, seed) -> dict:
+    """Train one arm; DSB score, IoU, and nuclei merged, split, missed and extra for 100 true ones, on validation."""
+    pictures, split = data
+    settings = settings | options
+    if not settings.get("root", True):
+        pictures = {id_: picture._replace(image=picture.image**2) for id_, picture in pictures.items()}
+    model, curve = _nuclei.trained(dsb2018_unet, pictures, split, settings, seed)
+    found, choices = _best({id_: _probabilities(model, pictures[id_]) for id_ in split["validation"]}, pictures)
+    scored = _nuclei_scores.scored(found, pictures)
+    return {"scores": scored["scores"], "kinds": scored["kinds"], "choices": choices, "curve": curve}
+
+
+def _probabilities(model, picture):
+    logits = tiling.predict(model, picture.image.astype(np.float32))
+    return keras.ops.convert_to_numpy(nets.probabilities(logits))
+
+
+def _best(predictions, pictures):
+    """The nuclei by the way and threshold with the best DSB score, and which they were."""
+    ways = ("border",) if next(iter(predictions.values())).shape[-1] == 3 else _nuclei_scores.WAYS
+    best = None
+    for way in ways:
+        for threshold in _nuclei_scores.THRESHOLDS:
+            found = {
+                id_: instances.from_probabilities(prediction, way, threshold, SMALLEST)
+                for id_, prediction in predictions.items()
+            }
+            score = scores.dsb_score([pictures[id_].nuclei for id_ in found], list(found.values()))
+            if best is None or score > best[0]:
+                best = score, found, {"way": way, "threshold": threshold}
+    return best[1:]

@@ -1,0 +1,21 @@
+"""``usiigaci-weights`` with a border class in place of gaps and weights. Chapter 18."""
+
+from unetbook.recipes import _touching, usiigaci_weights
+
+NAME = "usiigaci-border"
+SUMMARY = "touching cells: a class for their border"
+DATASET, LOSS, SEEDS = usiigaci_weights.DATASET, usiigaci_weights.LOSS, usiigaci_weights.SEEDS
+SETTINGS = usiigaci_weights.SETTINGS | {"way": "border", "classes": 3, "w0": 0}
+QUICK, TARGET, KEPT = usiigaci_weights.QUICK, usiigaci_weights.TARGET, False
+
+load, split, ids, build, optimizer, batches, validate, evaluate, baselines = (
+    _touching.load,
+    _touching.split,
+    _touching.ids,
+    _touching.build,
+    _touching.optimizer,
+    _touching.batches,
+    _touching.validate,
+    _touching.evaluate,
+    _touching.baselines,
+)

@@ -1,0 +1,21 @@
+"""``usiigaci-weights`` with every pixel alike. Chapter 18."""
+
+from unetbook.recipes import _touching, usiigaci_weights
+
+NAME = "usiigaci-no-weights"
+SUMMARY = "touching cells: gaps, and every pixel alike"
+DATASET, LOSS, SEEDS = usiigaci_weights.DATASET, usiigaci_weights.LOSS, usiigaci_weights.SEEDS
+SETTINGS = usiigaci_weights.SETTINGS | {"w0": 0}
+QUICK, TARGET, KEPT = usiigaci_weights.QUICK, usiigaci_weights.TARGET, False
+
+load, split, ids, build, optimizer, batches, validate, evaluate, baselines = (
+    _touching.load,
+    _touching.split,
+    _touching.ids,
+    _touching.build,
+    _touching.optimizer,
+    _touching.batches,
+    _touching.validate,
+    _touching.evaluate,
+    _touching.baselines,
+)

@@ -1,0 +1,56 @@
+"""Touching phase-contrast cells by a U-Net with gaps and the weight map of the U-Net paper. Chapter 18.
+
+``usiigaci-no-weights`` leaves the weight map out, ``usiigaci-border`` has a border class in place of both.
+"""
+
+from unetbook.recipes import _touching
+
+NAME = "usiigaci-weights"
+SUMMARY = "touching cells: gaps, and a weight map where cells are near"
+DATASET, LOSS = _touching.DATASET, _touching.LOSS
+SEEDS = (0, 1, 2)
+SETTINGS = {
+    "network": "U-Net",
+    "filters": 16,
+    "depth": 4,
+    "classes": 2,
+    "normalization": "batch",
+    "side": _touching.SIDE,
+    "tile": 256,
+    "batch": 4,
+    "steps": 100,
+    "epochs": 10,
+    "precision": "mixed_bfloat16",
+    "learning_rate": 2e-3,
+    "schedule": "Adam, cosine to 0 over all steps",
+    "loss": "soft-max cross-entropy, divided by the sum of the weights",
+    "way": "regrow",
+    "w0": 10,
+    "sigma": 5,
+    "augmentation": {"zoom": 0.2, "elastic": 6, "blur": 0.5, "gamma": 0.2, "gain": 0.2, "offset": 0.05, "noise": 0.01},
+}
+QUICK = {"filters": 2, "depth": 2, "tile": 64, "batch": 1, "steps": 2, "epochs": 2}
+TARGET = {}
+PASSPORT = {
+    "task": "cells in phase contrast that touch",
+    "classes": ["background", "cell"],
+    "input": "one channel",
+    "channels": 1,
+    "normalize": "as_it_is",
+    "side": _touching.SIDE,
+    "objects": True,
+    "training_data": "Usiigaci (Tsai et al. 2019), 30 of its 50 pictures",
+    "license": "MIT for the code and the pictures",
+}
+
+load, split, ids, build, optimizer, batches, validate, evaluate, baselines = (
+    _touching.load,
+    _touching.split,
+    _touching.ids,
+    _touching.build,
+    _touching.optimizer,
+    _touching.batches,
+    _touching.validate,
+    _touching.evaluate,
+    _touching.baselines,
+)
