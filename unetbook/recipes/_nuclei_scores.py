@@ -156,7 +156,8 @@ def baselines(data, split) -> dict[str, dict]:
         "otsu": lambda id_: otsu(id_, "components"),
         "otsu and watershed": lambda id_: otsu(id_, "watershed"),
     } | {f"truth, {name}": lambda id_, way=way: through(id_, way) for name, way in CEILINGS.items()}
-    return {name: scored({id_: answer(id_) for id_ in split["test"]}, data) for name, answer in answers.items()}
+    found = {name: scored({id_: answer(id_) for id_ in split["test"]}, data) for name, answer in answers.items()}
+    return {name: {part: one[part] for part in ("scores", "kinds")} for name, one in found.items()}
 
 
 def _smaller(truth):
