@@ -49,12 +49,6 @@ def ids(data) -> list[str]:
     return list(data)
 
 
-def falling(settings) -> keras.optimizers.Optimizer:
-    """Adam, its learning rate falling to 0 along a cosine."""
-    steps = settings["steps"] * settings["epochs"]
-    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings["learning_rate"], steps))
-
-
 def batches(data, split, settings, seed) -> training.Tiles:
     """Whole training images in random order, squeezed, and changed at random where the settings say how."""
     side, chosen = settings["side"], split["train"]
@@ -122,6 +116,9 @@ def baselines(data, split) -> dict[str, dict]:
         "otsu": lambda image: (gray := image.mean(axis=2, dtype=np.float32)) <= threshold_otsu(gray),
     }
     return {name: scored({id_: answer(data[id_].image) for id_ in data}, data) for name, answer in answers.items()}
+
+
+PARTS = load, split, fold, ids, batches, baselines  # of each recipe
 
 
 def _ellipse(shape):

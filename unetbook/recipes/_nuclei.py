@@ -16,15 +16,15 @@ from unetbook.augment import Augmenter
 from unetbook.datasets import dsb2018
 from unetbook.recipes import _precision
 from unetbook.recipes._fields import same_field
+from unetbook.recipes._schedule import falling_adam as optimizer
 
 DATASET = dsb2018
 LOSS = losses.CrossEntropy(reduction="mean_with_sample_weight")
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 SPLIT_SEED = 2018
 USUAL_SIZES = ((256, 256), (360, 360), (520, 696))  # of fluorescence images; five other sizes are rare
-FEW = (
-    10  # fewer images of one size and kind count as one field: they may be slices of one specimen, as six of them look
-)
+# Fewer images of one size and kind count as one field: they may be slices of one specimen, as six of them look.
+FEW = 10
 
 
 class Picture(NamedTuple):
@@ -87,12 +87,6 @@ def split(data) -> dict[str, list[str]]:
 def ids(data) -> list[str]:
     """The images that the data have."""
     return list(data)
-
-
-def optimizer(settings) -> keras.optimizers.Optimizer:
-    """Adam, its learning rate falling to 0 along a cosine."""
-    steps = settings["steps"] * settings["epochs"]
-    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings["learning_rate"], steps))
 
 
 def batches(data, split, settings, seed) -> training.Tiles:

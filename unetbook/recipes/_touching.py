@@ -16,6 +16,7 @@ from skimage.filters import threshold_otsu
 from unetbook import instances, labels, losses, nets, resizing, scores, tiling, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.datasets import usiigaci
+from unetbook.recipes._schedule import falling_adam as optimizer
 
 DATASET = usiigaci
 LOSS = losses.CrossEntropy(reduction="mean_with_sample_weight")
@@ -69,12 +70,6 @@ def places(images) -> list[int]:
 def ids(data) -> list[str]:
     """The pictures that the data have."""
     return list(data)
-
-
-def optimizer(settings) -> keras.optimizers.Optimizer:
-    """Adam, its learning rate falling to 0 along a cosine."""
-    steps = settings["steps"] * settings["epochs"]
-    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings["learning_rate"], steps))
 
 
 def build(settings) -> keras.Model:
@@ -162,6 +157,9 @@ def baselines(data, split) -> dict[str, dict]:
     return {
         name: scored({id_: answer(data[id_].image) for id_ in split["test"]}, data) for name, answer in answers.items()
     }
+
+
+PARTS = load, split, ids, build, optimizer, batches, validate, evaluate, baselines  # of each recipe
 
 
 def _way(model):

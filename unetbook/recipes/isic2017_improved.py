@@ -7,6 +7,7 @@ positions.
 
 from unetbook import losses
 from unetbook.recipes import _lesions, isic2017_study
+from unetbook.recipes._schedule import falling_adam
 
 NAME = "isic2017-improved"
 SUMMARY = "skin lesions: Improved U-Net with augmentation, a falling rate and Dice in the loss, five folds"
@@ -37,16 +38,8 @@ PASSPORT = {
     "license": "MIT for the code; the images are CC0",
 }
 
-load, split, fold, ids, batches, baselines, optimizer = (
-    _lesions.load,
-    _lesions.split,
-    _lesions.fold,
-    _lesions.ids,
-    _lesions.batches,
-    _lesions.baselines,
-    _lesions.falling,
-)
-build = isic2017_study.build
+load, split, fold, ids, batches, baselines = _lesions.PARTS
+build, optimizer = isic2017_study.build, falling_adam
 
 
 def validate(model, data, split) -> dict:

@@ -34,14 +34,7 @@ TARGET = {}
 LEAST = {"dice": 0.80}
 KEPT = False
 
-load, split, fold, ids, batches, baselines = (
-    _lesions.load,
-    _lesions.split,
-    _lesions.fold,
-    _lesions.ids,
-    _lesions.batches,
-    _lesions.baselines,
-)
+load, split, fold, ids, batches, baselines = _lesions.PARTS
 
 
 def build(settings) -> keras.Model:

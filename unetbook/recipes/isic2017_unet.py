@@ -3,7 +3,7 @@
 import keras
 
 from unetbook import nets
-from unetbook.recipes import isic2017_improved
+from unetbook.recipes import _lesions, isic2017_improved
 
 NAME = "isic2017-unet"
 SUMMARY = "skin lesions: plain U-Net at the multiply-adds and on the schedule of isic2017-improved, five folds"
@@ -20,17 +20,9 @@ QUICK = isic2017_improved.QUICK
 TARGET, LEAST = isic2017_improved.TARGET, isic2017_improved.LEAST
 KEPT = False
 
-load, split, fold, ids, batches, baselines, optimizer, validate, evaluate = (
-    isic2017_improved.load,
-    isic2017_improved.split,
-    isic2017_improved.fold,
-    isic2017_improved.ids,
-    isic2017_improved.batches,
-    isic2017_improved.baselines,
-    isic2017_improved.optimizer,
-    isic2017_improved.validate,
-    isic2017_improved.evaluate,
-)
+load, split, fold, ids, batches, baselines = _lesions.PARTS
+optimizer = isic2017_improved.optimizer
+validate, evaluate = isic2017_improved.validate, isic2017_improved.evaluate
 
 
 def build(settings) -> keras.Model:

@@ -8,14 +8,4 @@ DATASET, LOSS, SEEDS = usiigaci_weights.DATASET, usiigaci_weights.LOSS, usiigaci
 SETTINGS = usiigaci_weights.SETTINGS | {"w0": 0}
 QUICK, TARGET, KEPT = usiigaci_weights.QUICK, usiigaci_weights.TARGET, False
 
-load, split, ids, build, optimizer, batches, validate, evaluate, baselines = (
-    _touching.load,
-    _touching.split,
-    _touching.ids,
-    _touching.build,
-    _touching.optimizer,
-    _touching.batches,
-    _touching.validate,
-    _touching.evaluate,
-    _touching.baselines,
-)
+load, split, ids, build, optimizer, batches, validate, evaluate, baselines = _touching.PARTS

@@ -43,14 +43,4 @@ PASSPORT = {
     "license": "MIT for the code and the pictures",
 }
 
-load, split, ids, build, optimizer, batches, validate, evaluate, baselines = (
-    _touching.load,
-    _touching.split,
-    _touching.ids,
-    _touching.build,
-    _touching.optimizer,
-    _touching.batches,
-    _touching.validate,
-    _touching.evaluate,
-    _touching.baselines,
-)
+load, split, ids, build, optimizer, batches, validate, evaluate, baselines = _touching.PARTS
