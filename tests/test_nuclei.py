@@ -201,6 +201,17 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
         assert work[0] < work[1] and all(head["seconds"] > 0 for head in entry["heads"].values())
 
 
+def test_heads_answer_as_their_pruned_networks(data):
+    model = dsb2018_unetpp.build(dsb2018_unetpp.SETTINGS | dsb2018_unetpp.QUICK)
+    image = next(iter(data.values())).image
+    answers = dsb2018_unetpp._answers(model, image)
+    pruned = {name: nets.prune(model, int(name[1:])) for name in ("L1", "L2")} | {"mean": model}
+    assert set(answers) == set(pruned)
+    for name, network in pruned.items():
+        np.testing.assert_allclose(answers[name], _nuclei_scores.foreground(network, image), atol=1e-6)
+    assert np.abs(answers["L1"] - answers["L2"]).max() > 1e-3
+
+
 def test_the_two_networks_cost_the_same():
     side, work = 256, []
     for recipe in RECIPES.values():

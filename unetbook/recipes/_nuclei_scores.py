@@ -55,15 +55,15 @@ def _central(picture):
 
 def evaluate(model, data, split) -> dict:
     """Scores of the test images, averaged over eight positions; ``once`` in one position, with choices of its own."""
-    entry = judged(lambda image: foreground(model, image, averaged=True), data, split)
-    once = judged(lambda image: foreground(model, image), data, split)
+    entry = judged(lambda id_: foreground(model, data[id_].image, averaged=True), data, split)
+    once = judged(lambda id_: foreground(model, data[id_].image), data, split)
     return entry | {"once": {name: once[name] for name in ("scores", "choices")}}
 
 
-def judged(predict, data, split) -> dict:
-    """Scores of the test images by a function from image to probability (H, W); what is chosen is so on validation."""
-    choices = choose({id_: predict(data[id_].image) for id_ in split["validation"]}, data)
-    found = {id_: objects(predict(data[id_].image), choices) for id_ in split["test"]}
+def judged(probability, data, split) -> dict:
+    """Scores of the test images by a function from id to probability (H, W); what is chosen is so on validation."""
+    choices = choose({id_: probability(id_) for id_ in split["validation"]}, data)
+    found = {id_: objects(probability(id_), choices) for id_ in split["test"]}
     return scored(found, data) | {"choices": choices}
 
 

@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 
-from unetbook import nets, sizes
+from unetbook import nets, sizes, tiling
 from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet
 
 NAME = "dsb2018-unetpp"
@@ -36,17 +36,20 @@ def build(settings) -> keras.Model:
 
 
 def evaluate(model, data, split) -> dict:
-    """Scores of the mean of all heads; and ``heads``: each pruned, beside that mean, in one position, with its cost.
+    """Scores of the mean of all heads, as in ``dsb2018-unet``; and ``heads``: each alone and their mean, with its cost.
 
-    Threshold, way and smallest size are chosen for each on the validation images.
+    Threshold, way and smallest size are chosen for each on the validation images. Heads answer in one position and in
+    one pass through the whole network, in which each computes what its pruned network does; parameters, multiply-adds
+    and seconds are those of the pruned networks.
     """
-    entry = _nuclei_scores.evaluate(model, data, split)
+    entry = _nuclei_scores.judged(
+        lambda id_: _nuclei_scores.foreground(model, data[id_].image, averaged=True), data, split
+    )
+    answers = {id_: _answers(model, data[id_].image) for part in ("validation", "test") for id_ in split[part]}
     networks = {head: nets.prune(model, int(head[1:])) for head in model.output} | {"mean": model}
     seconds, heads = _take_turns(networks), {}
     for name, network in networks.items():
-        one = _nuclei_scores.judged(
-            lambda image, network=network: _nuclei_scores.foreground(network, image), data, split
-        )
+        one = _nuclei_scores.judged(lambda id_, name=name: answers[id_][name], data, split)
         heads[name] = {
             **one["scores"],
             "choices": one["choices"],
@@ -54,7 +57,16 @@ def evaluate(model, data, split) -> dict:
             "multiply_adds": _work(network),
             "seconds": seconds[name],
         }
-    return entry | {"heads": heads}
+    once = {"scores": {score: heads["mean"][score] for score in entry["scores"]}, "choices": heads["mean"]["choices"]}
+    return entry | {"once": once, "heads": heads}
+
+
+def _answers(model, image):
+    """Probability of a nucleus (H, W) by each head and by their ``"mean"``, in one position."""
+    logits = tiling.predict(model, image.astype(np.float32))
+    answers = {head: nets.probabilities(of_head) for head, of_head in logits.items()}
+    answers["mean"] = nets.probabilities(logits)
+    return {name: keras.ops.convert_to_numpy(answer)[..., 1] for name, answer in answers.items()}
 
 
 def _work(network):
