@@ -226,17 +226,20 @@ def test_the_two_networks_cost_the_same():
 
 def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
-    monkeypatch.setattr(dsb2018_unseen, "ARMS", {"without stained": {"kind": "stained", "left_out": "kind"}})
+    arms = {name: dsb2018_unseen.ARMS[name] for name in (dsb2018_unseen.ALL, "without stained")}
+    monkeypatch.setattr(dsb2018_unseen, "ARMS", arms)
     monkeypatch.setattr(dsb2018_unseen, "PAIRS", [])
     monkeypatch.setattr(dsb2018_unseen, "data", lambda settings, seed: (data, _nuclei.split(data)))
     trained, batches = [], _nuclei.batches
-    monkeypatch.setattr(_nuclei, "batches", lambda d, s, *rest: trained.extend(s["train"]) or batches(d, s, *rest))
+    monkeypatch.setattr(_nuclei, "batches", lambda d, s, *rest: trained.append(s["train"]) or batches(d, s, *rest))
     result = _lab.run(dsb2018_unseen, seeds=[0], out=tmp_path, quick=True)
-    entry = result["seeds"]["0"]["arms"]["without stained"]
+    whole, entry = (result["seeds"]["0"]["arms"][name] for name in arms)
     kinds = {id_: picture.kind for id_, picture in data.items()}
-    assert {kinds[id_] for id_ in entry["images"]} == {"stained"}
-    assert {kinds[id_] for id_ in trained} == {"fluorescence, other sizes", "gray on light"}
-    assert len(entry["data"][0]["sha256"]) == 64 and entry["counts"]["train"] == len(trained)
+    assert {kinds[id_] for id_ in entry["images"]} == set(entry["kinds"]) == {"stained"}
+    assert {kinds[id_] for id_ in trained[1]} == {"fluorescence, other sizes", "gray on light"}
+    assert len(entry["data"][0]["sha256"]) == 64 and entry["counts"]["train"] == len(trained[1])
+    assert set(whole["kinds"]) == {kinds[id_] for id_ in trained[0]} == set(kinds.values())
+    assert whole["kinds"]["stained"]["images"] == len(entry["images"])
 
 
 def test_settings_were_chosen_on_validation_images(data, folder, tmp_path, monkeypatch):
