@@ -199,6 +199,7 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
         assert list(entry["heads"]) == ["L1", "L2", "mean"]
         work = [head["multiply_adds"] for head in entry["heads"].values()]
         assert work[0] < work[1] and all(head["seconds"] > 0 for head in entry["heads"].values())
+        assert entry["unet"]["multiply_adds"] > work[1] and entry["unet"]["seconds"] > 0
 
 
 def test_heads_answer_as_their_pruned_networks(data):

@@ -40,25 +40,19 @@ def evaluate(model, data, split) -> dict:
 
     Threshold, way and smallest size are chosen for each on the validation images. Heads answer in one position and in
     one pass through the whole network, in which each computes what its pruned network does; parameters, multiply-adds
-    and seconds are those of the pruned networks.
+    and seconds are those of the pruned networks. ``unet`` is what ``dsb2018-unet`` costs, timed in turn with them.
     """
     entry = _nuclei_scores.judged(
         lambda id_: _nuclei_scores.foreground(model, data[id_].image, averaged=True), data, split
     )
     answers = {id_: _answers(model, data[id_].image) for part in ("validation", "test") for id_ in split[part]}
     networks = {head: nets.prune(model, int(head[1:])) for head in model.output} | {"mean": model}
-    seconds, heads = _take_turns(networks), {}
-    for name, network in networks.items():
+    costs, heads = _costs(networks | {"unet": dsb2018_unet.build(dsb2018_unet.SETTINGS)}), {}
+    for name in networks:
         one = _nuclei_scores.judged(lambda id_, name=name: answers[id_][name], data, split)
-        heads[name] = {
-            **one["scores"],
-            "choices": one["choices"],
-            "parameters": network.count_params(),
-            "multiply_adds": _work(network),
-            "seconds": seconds[name],
-        }
+        heads[name] = {**one["scores"], "choices": one["choices"], **costs[name]}
     once = {"scores": {score: heads["mean"][score] for score in entry["scores"]}, "choices": heads["mean"]["choices"]}
-    return entry | {"once": once, "heads": heads}
+    return entry | {"once": once, "heads": heads, "unet": costs["unet"]}
 
 
 def _answers(model, image):
@@ -69,9 +63,17 @@ def _answers(model, image):
     return {name: keras.ops.convert_to_numpy(answer)[..., 1] for name, answer in answers.items()}
 
 
-def _work(network):
-    """Multiply-adds for one image of SIDE x SIDE."""
-    return sizes.multiply_adds(keras.models.clone_model(network, keras.Input((SIDE, SIDE, 3))))
+def _costs(networks):
+    """Parameters, and multiply-adds and seconds for one image of SIDE x SIDE, by name of network."""
+    seconds = _take_turns(networks)
+    return {
+        name: {
+            "parameters": network.count_params(),
+            "multiply_adds": sizes.multiply_adds(keras.models.clone_model(network, keras.Input((SIDE, SIDE, 3)))),
+            "seconds": seconds[name],
+        }
+        for name, network in networks.items()
+    }
 
 
 def _take_turns(networks, repeats=5):
