@@ -145,18 +145,24 @@ def scored(found, data) -> dict:
 
 
 def baselines(data, split) -> dict[str, dict]:
-    """The test pictures without a network: nothing found; Otsu's threshold of the local contrast, cut at necks."""
+    """The test pictures without a network: nothing found; Otsu's threshold of the local contrast, cut at necks.
 
-    def otsu(image):
+    And a ceiling: the truth at the size that is worked on, which is what a perfect network would answer.
+    """
+
+    def otsu(id_):
+        image = data[id_].image
         rough = cv2.GaussianBlur(np.abs(image[..., 0] - cv2.GaussianBlur(image[..., 0], (0, 0), 20)), (0, 0), 3)
         return instances.from_probabilities(
             (rough > threshold_otsu(rough)).astype(np.float32), "watershed", smallest=50
         )
 
-    answers = {"constant": lambda image: np.zeros(image.shape[:2], np.int32), "otsu and watershed": otsu}
-    return {
-        name: scored({id_: answer(data[id_].image) for id_ in split["test"]}, data) for name, answer in answers.items()
+    answers = {
+        "constant": lambda id_: np.zeros_like(data[id_].cells),
+        "otsu and watershed": otsu,
+        "truth at half size": lambda id_: data[id_].cells,
     }
+    return {name: scored({id_: answer(id_) for id_ in split["test"]}, data) for name, answer in answers.items()}
 
 
 PARTS = load, split, ids, build, optimizer, batches, validate, evaluate, baselines  # of each recipe
