@@ -261,6 +261,7 @@ def test_settings_were_chosen_on_validation_images(data, folder, tmp_path, monke
     validation = _nuclei.split(data)["validation"]
     for entry in entries.values():
         assert sum(kind["images"] for kind in entry["kinds"].values()) == len(validation)
+        assert set(entry["seen"]) == set(entry["scores"]) and entry["seen"] != entry["scores"]
     (as_chosen, *_), (squared, *_), (_, _, settings, _) = seen
     assert np.allclose(squared["image01"].image, as_chosen["image01"].image.astype(float) ** 2, atol=1e-3)
     target, weights = _nuclei._target(data["image01"].nuclei, settings)
