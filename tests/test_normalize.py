@@ -44,6 +44,17 @@ def test_a_dim_signal_of_16_bits_is_stretched_whole():
     assert shown.max() == 1 and shown.min() == 0
 
 
+@pytest.mark.parametrize("few", [0, 25])
+def test_a_nearly_empty_picture_keeps_its_polarity(few, rng):
+    """One nucleus in noise: the percentiles see the noise alone, whose median lies in the middle of its range."""
+    image = 0.1 + 0.01 * rng.standard_normal((256, 256, 1))
+    image[100:109, 100:110] = 0.5
+    image[:1, :few] += 0.1  # pixels of the camera that are too bright
+    assert not normalize.light_ground(image) and normalize.light_ground(1 - image)
+    assert np.allclose(normalize.bright_on_dark(1 - image), normalize.bright_on_dark(image), atol=1e-3)
+    assert normalize.bright_on_dark(image)[100:109, 100:110].min() == 1
+
+
 def test_brightness_and_contrast_of_the_microscope_do_not_matter(rng):
     image = rng.beta(1, 6, (64, 48, 3))
     shown, of_dim = normalize.bright_on_dark(image), normalize.bright_on_dark(dim(image))

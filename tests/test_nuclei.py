@@ -155,10 +155,14 @@ def test_a_perfect_answer_scores_one_and_merged_nuclei_cost(data):
 
 
 def test_ceilings_take_the_truth_the_way_of_a_prediction(data):
-    split = {"test": list(data)[:6]}
-    ceiling = {name: one["scores"]["dsb"] for name, one in _nuclei_scores.baselines(data, split).items()}
+    split = {"validation": list(data)[6:12], "test": list(data)[:6]}
+    baselines = _nuclei_scores.baselines(data, split)
+    ceiling = {name: one["scores"]["dsb"] for name, one in baselines.items()}
     mask, cut = ceiling["truth, as a mask, components"], ceiling["truth, contacts cut, regrown"]
     assert ceiling["constant"] == 0 < ceiling["otsu"] < mask < cut <= 1
+    assert 0 < ceiling["otsu, objects as chosen"] < cut
+    assert mask < ceiling["truth, contacts cut, watershed"] < cut
+    assert set(baselines["otsu, objects as chosen"]["choices"]) == {"way", "threshold", "smallest"}
     assert mask == pytest.approx(
         _nuclei_scores.scored({id_: labels.connected(data[id_].nuclei > 0) for id_ in split["test"]}, data)["scores"][
             "dsb"
@@ -169,6 +173,8 @@ def test_ceilings_take_the_truth_the_way_of_a_prediction(data):
     detour = _nuclei_scores._through_256(large)
     assert detour.shape == (576, 576)
     assert 0.9 < scores.iou(detour > 0, large > 0) < 1
+    turned = _nuclei_scores._through_256(large[::-1, ::-1])  # nothing is shifted
+    assert np.mean((turned > 0)[::-1, ::-1] == (detour > 0)) > 0.999
 
 
 def test_choices_come_from_the_best_score(data):
@@ -192,7 +198,7 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
     assert set(entry["scores"]) >= {"dsb", "f", "iou"} and set(entry["images"]) == set(result["split"]["test"])
     assert set(entry["choices"]) == {"way", "threshold", "smallest"} and "once" in entry
     assert len(entry["curves"]["val_dsb"]) == 2 and set(result["baselines"]) >= {"constant", "otsu"}
-    assert result["baselines"]["otsu and watershed"]["scores"]["dsb"] > result["baselines"]["constant"]["scores"]["dsb"]
+    assert result["baselines"]["otsu, objects as chosen"]["scores"]["dsb"] > result["baselines"]["constant"]["scores"]["dsb"]
     model = store.load(tmp_path / f"runs/quick/weights/{name}.keras")
     assert model.metadata["normalize"] == "bright_on_dark" and model.metadata["choices"] == entry["choices"]
     if name == "dsb2018-unetpp":

@@ -45,6 +45,14 @@ def test_pictures_are_squeezed_and_keep_their_cells(data):
     assert scores.objects(picture.truth, again).f == 1
 
 
+def test_objects_that_are_squeezed_are_not_shifted():
+    cells = np.zeros((30, 30), np.int32)
+    cells[13:17, 5:25] = 1
+    for side in (10, 12):
+        there = resizing.stretched_labels(cells, side, side)
+        assert np.array_equal(there, there[::-1, ::-1]) and there.any()
+
+
 def test_two_pictures_of_one_place_are_told_by_its_details():
     rng = np.random.default_rng(0)
     noise = rng.normal(0.5, 0.1, (6, 512, 512, 1)).astype(np.float32)

@@ -27,6 +27,9 @@ def stretched(answer, height: int, width: int) -> np.ndarray:
 
 
 def stretched_labels(objects, height: int, width: int) -> np.ndarray:
-    """Numbered objects (S, S) at the image's own size, each pixel that of the nearest: int32 (H, W). Chapter 18."""
+    """Numbered objects (S, S) at the image's own size, each pixel that of the nearest: int32 (H, W). Chapter 18.
+
+    OpenCV's ``INTER_NEAREST`` would round coordinates down and so shift the objects by up to half a pixel.
+    """
     exact = np.asarray(objects).astype(np.float64)  # OpenCV moves no int32, and numbers are not mixed here
-    return cv2.resize(exact, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.int32)
+    return cv2.resize(exact, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int32)

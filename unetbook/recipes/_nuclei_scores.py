@@ -139,25 +139,25 @@ def _together(rows):
 
 
 def baselines(data, split) -> dict[str, dict]:
-    """The same scores without a network: nothing found; Otsu's threshold, plain or cut at necks; and ceilings.
+    """The same scores without a network: nothing found; Otsu's threshold and its components; the same threshold with
+    way and smallest size chosen on the validation images, as for a network; and ceilings.
 
     A ceiling is what the truth scores, taken the way that a prediction goes (chapter 06).
     """
 
-    def through(id_, way):
-        return way(data[id_].nuclei.astype(np.int32))
-
-    def otsu(id_, way):
+    def otsu(id_):
         gray = data[id_].image.mean(axis=2, dtype=np.float32)
-        return instances.from_probabilities((gray > threshold_otsu(gray)).astype(np.float32), way, smallest=20)
+        return (gray > threshold_otsu(gray)).astype(np.float32)
 
     answers = {
         "constant": lambda id_: np.zeros(data[id_].nuclei.shape, np.int32),
-        "otsu": lambda id_: otsu(id_, "components"),
-        "otsu and watershed": lambda id_: otsu(id_, "watershed"),
-    } | {f"truth, {name}": lambda id_, way=way: through(id_, way) for name, way in CEILINGS.items()}
+        "otsu": lambda id_: instances.from_probabilities(otsu(id_), "components", smallest=20),
+    } | {
+        f"truth, {name}": lambda id_, way=way: way(data[id_].nuclei.astype(np.int32)) for name, way in CEILINGS.items()
+    }
     found = {name: scored({id_: answer(id_) for id_ in split["test"]}, data) for name, answer in answers.items()}
-    return {name: {part: one[part] for part in ("scores", "kinds")} for name, one in found.items()}
+    found["otsu, objects as chosen"] = judged(otsu, data, split)
+    return {name: {part: one[part] for part in one if part != "images"} for name, one in found.items()}
 
 
 def _smaller(truth):
@@ -165,18 +165,19 @@ def _smaller(truth):
 
 
 def _through_256(truth):
-    """By way of 256 x 256 pixels, as a binary mask and without interpolation."""
-    there = cv2.resize((truth > 0).astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST)
-    return labels.connected(cv2.resize(there, truth.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+    """By way of 256 x 256 pixels, as a binary mask, each pixel that of the nearest."""
+    there = cv2.resize((truth > 0).astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST_EXACT)
+    return labels.connected(cv2.resize(there, truth.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT) > 0)
 
 
-def _regrown(truth):
-    return instances.from_probabilities((labels.separate(truth) > 0).astype(np.float32), "regrow")
+def _cut(way):
+    return lambda truth: instances.from_probabilities((labels.separate(truth) > 0).astype(np.float32), way)
 
 
 CEILINGS = {
     "a pixel smaller": _smaller,
     "as a mask, components": lambda truth: labels.connected(truth > 0),
     "as a mask by way of 256 x 256, components": _through_256,
-    "contacts cut, regrown": _regrown,
+    "contacts cut, watershed": _cut("watershed"),
+    "contacts cut, regrown": _cut("regrow"),
 }
