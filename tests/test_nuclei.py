@@ -174,7 +174,7 @@ def test_ceilings_take_the_truth_the_way_of_a_prediction(data):
     assert detour.shape == (576, 576)
     assert 0.9 < scores.iou(detour > 0, large > 0) < 1
     turned = _nuclei_scores._through_256(large[::-1, ::-1])  # nothing is shifted
-    assert np.mean((turned > 0)[::-1, ::-1] == (detour > 0)) > 0.999
+    assert np.mean((turned > 0)[::-1, ::-1] == (detour > 0)) > 0.995
 
 
 def test_choices_come_from_the_best_score(data):
@@ -198,7 +198,8 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
     assert set(entry["scores"]) >= {"dsb", "f", "iou"} and set(entry["images"]) == set(result["split"]["test"])
     assert set(entry["choices"]) == {"way", "threshold", "smallest"} and "once" in entry
     assert len(entry["curves"]["val_dsb"]) == 2 and set(result["baselines"]) >= {"constant", "otsu"}
-    assert result["baselines"]["otsu, objects as chosen"]["scores"]["dsb"] > result["baselines"]["constant"]["scores"]["dsb"]
+    baseline = {name: one["scores"]["dsb"] for name, one in result["baselines"].items()}
+    assert baseline["otsu, objects as chosen"] > baseline["constant"]
     model = store.load(tmp_path / f"runs/quick/weights/{name}.keras")
     assert model.metadata["normalize"] == "bright_on_dark" and model.metadata["choices"] == entry["choices"]
     if name == "dsb2018-unetpp":

@@ -139,10 +139,10 @@ def _together(rows):
 
 
 def baselines(data, split) -> dict[str, dict]:
-    """The same scores without a network: nothing found; Otsu's threshold and its components; the same threshold with
-    way and smallest size chosen on the validation images, as for a network; and ceilings.
+    """The same scores without a network: nothing found, Otsu's threshold, and ceilings.
 
-    A ceiling is what the truth scores, taken the way that a prediction goes (chapter 06).
+    Otsu's nuclei are components, or, ``"as chosen"``, made in the way that does best on the validation images, as for a
+    network. A ceiling is what the truth scores, taken the way that a prediction goes (chapter 06).
     """
 
     def otsu(id_):
