@@ -16,7 +16,7 @@ def nuclei(sample, found):
     return {"dsb": scores.dsb_score([sample.labels], [found]), "iou": scores.iou(sample.labels > 0, found > 0)}
 
 
-KEPT = {"dsb2018-unet": (dsb2018, nuclei)}
+KEPT = {"dsb2018-unet": (dsb2018, nuclei), "dsb2018-unetpp": (dsb2018, nuclei)}
 
 
 @pytest.mark.parametrize("name", KEPT)
