@@ -21,14 +21,18 @@ SMALLEST = (0, 10, 20, 40)  # pixels
 CROP = 256  # pixels of a validation crop: one size, so that networks are compiled once
 
 
+def probabilities(model, image) -> np.ndarray:
+    """Soft-max (H, W, classes) of one image; of several heads their mean."""
+    return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, np.asarray(image, np.float32))))
+
+
 def foreground(model, image, averaged=False) -> np.ndarray:
-    """Probability of a nucleus, (H, W); of several heads their mean; ``averaged`` over eight positions of the image."""
-
-    def predict(shown):
-        return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, shown)))
-
+    """Probability of a nucleus, (H, W); ``averaged`` over eight positions of the image."""
     image = np.asarray(image, np.float32)
-    return (averaging.eight(predict, image) if averaged else predict(image))[..., 1]
+    found = (
+        averaging.eight(lambda shown: probabilities(model, shown), image) if averaged else probabilities(model, image)
+    )
+    return found[..., 1]
 
 
 def validate(model, data, split) -> dict:

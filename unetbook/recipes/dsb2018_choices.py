@@ -5,10 +5,9 @@ steps, one position, and the threshold and way to nuclei that do best, so that n
 another. As many training images, chosen at random and scored in the same way, tell whether an arm over-fits.
 """
 
-import keras
 import numpy as np
 
-from unetbook import instances, nets, scores, tiling
+from unetbook import instances, scores
 from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet, dsb2018_unseen
 
 NAME = "dsb2018-choices"
@@ -40,17 +39,14 @@ def measure(data, options, settings, seed) -> dict:
     if not settings.get("root", True):
         pictures = {id_: picture._replace(image=picture.image**2) for id_, picture in pictures.items()}
     model, curve = _nuclei.trained(dsb2018_unet, pictures, split, settings, seed)
-    found, choices = _best({id_: _probabilities(model, pictures[id_]) for id_ in split["validation"]}, pictures)
+    found, choices = _best(
+        {id_: _nuclei_scores.probabilities(model, pictures[id_].image) for id_ in split["validation"]}, pictures
+    )
     scored = _nuclei_scores.scored(found, pictures)
     some = np.random.default_rng(seed).permutation(split["train"])[: len(split["validation"])].tolist()
-    again = {id_: _objects(_probabilities(model, pictures[id_]), choices) for id_ in some}
+    again = {id_: _objects(_nuclei_scores.probabilities(model, pictures[id_].image), choices) for id_ in some}
     seen = _nuclei_scores.scored(again, pictures)["scores"]
     return {"scores": scored["scores"], "seen": seen, "kinds": scored["kinds"], "choices": choices, "curve": curve}
-
-
-def _probabilities(model, picture):
-    logits = tiling.predict(model, picture.image.astype(np.float32))
-    return keras.ops.convert_to_numpy(nets.probabilities(logits))
 
 
 def _best(predictions, pictures):
