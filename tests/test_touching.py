@@ -1,6 +1,7 @@
 """The recipes of touching cells: places, targets, scores at the pictures' own size, and whole quick runs."""
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -51,6 +52,20 @@ def test_objects_that_are_squeezed_are_not_shifted():
     for side in (10, 12):
         there = resizing.stretched_labels(cells, side, side)
         assert np.array_equal(there, there[::-1, ::-1]) and there.any()
+
+
+def test_crumbs_that_break_off_in_squeezing_are_no_cells(monkeypatch):
+    cells = np.zeros((2 * SIDE, 2 * SIDE), np.int32)
+    cells[20:60, 20:60] = 1
+    cells[60:80, 30] = cells[60:80, 51] = 1  # two tails as thin as a pixel, in an even and in an odd column
+    cells[80:85, 28:33] = cells[80:85, 49:54] = 1  # and what hangs on them
+    sample = SimpleNamespace(id="a", image=np.zeros((2 * SIDE, 2 * SIDE, 1), np.float32), labels=cells)
+    monkeypatch.setattr(_touching, "SIDE", SIDE)
+    monkeypatch.setattr(_touching, "DATASET", SimpleNamespace(load=lambda root: [sample]))
+    squeezed = resizing.stretched_labels(cells, SIDE, SIDE)
+    assert labels.relabel(squeezed).max() == 2  # one of the tails is lost, and its end hangs on nothing
+    found = _touching.load()["a"].cells
+    assert found.max() == 1 and 0 < np.count_nonzero(squeezed) - np.count_nonzero(found) < _touching.CRUMB
 
 
 def test_two_pictures_of_one_place_are_told_by_its_details():

@@ -58,16 +58,21 @@ def load(root=None, ids=None) -> _files.Samples:
         image = _images.image(members.read(images[id_]), members.where(images[id_]), channels=1)
         mask = _images.mask(members.read(masks[id_]), members.where(masks[id_]), like=image, numbers=True)
         try:
-            return _files.Sample(id_, image, _cells(mask))
+            return _files.Sample(id_, image, without_crumbs(mask))
         except ValueError as error:
             raise ValueError(f"{members.where(masks[id_])}: {error}") from error
 
     return _files.Samples(_archives.chosen(known, ids, members.path), sample)
 
 
-def _cells(ids):
-    pieces = labels.relabel(ids)
-    pieces[np.bincount(pieces.ravel())[pieces] < SMALLEST] = 0
+def without_crumbs(cells, smallest=SMALLEST) -> np.ndarray:
+    """Number each 4-connected piece of a cell as an object, and make pieces under ``smallest`` pixels background.
+
+    cells: integer labels (H, W), 0 = background. Returns int32 (H, W), 1 to n. Raises ``ValueError`` for other labels.
+    Chapter 18.
+    """
+    pieces = labels.relabel(cells)
+    pieces[np.bincount(pieces.ravel())[pieces] < smallest] = 0
     return labels.relabel(pieces)
 
 

@@ -26,6 +26,7 @@ SPLIT_SEED = 50
 SAME_PLACE = 0.1  # correlation of the details of two pictures; of unrelated ones it is 0.03 at most
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SMALLEST = (0, 25, 50, 100)  # pixels at the size that is worked on
+CRUMB = usiigaci.SMALLEST // 4  # pixels at that size; thin parts of a cell break off when it is squeezed
 
 
 class Picture(NamedTuple):
@@ -40,7 +41,7 @@ def load(root=None) -> dict[str, Picture]:
     """All pictures by id."""
     pictures = {}
     for sample in DATASET.load(root):
-        cells = labels.relabel(resizing.stretched_labels(sample.labels, SIDE, SIDE))
+        cells = usiigaci.without_crumbs(resizing.stretched_labels(sample.labels, SIDE, SIDE), CRUMB)
         pictures[sample.id] = Picture(resizing.squeezed(sample.image, SIDE), cells, sample.labels)
     return pictures
 
