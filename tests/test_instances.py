@@ -166,6 +166,18 @@ def test_border_seeds_are_interior_and_meet_on_the_border():
     faint = np.array([[[0.35, 0.4, 0.25], [1, 0, 0], [0, 1, 0]]])
     assert instances.from_probabilities(faint, "border").tolist() == [[1, 0, 2]]
     assert instances.from_probabilities(faint, "border", threshold=0.9).tolist() == [[0, 0, 1]]
+    assert instances.from_probabilities(faint, "border", core=0.5).tolist() == [[0, 0, 1]]
+    parted = instances.from_probabilities(classes, "border", core=0.6)[0]
+    assert parted[[0, 1, 2, 3, 5, 6, 7]].tolist() == [0, 1, 1, 1, 2, 2, 0]
+    assert instances.from_probabilities(classes, "border", core=0.3)[0].max() == 2
+    with pytest.raises(ValueError, match=r"greater than 0 and at most 1, not 1\.5"):
+        instances.from_probabilities(classes, "border", core=1.5)
+
+
+def test_small_objects_go_and_the_numbering_closes():
+    objects = np.array([[1, 1, 0, 2, 3, 3, 3]])
+    assert instances.without_small(objects, 2).tolist() == [[1, 1, 0, 0, 2, 2, 2]]
+    assert instances.without_small(objects, 0).tolist() == objects.tolist()
 
 
 def test_regrow_undoes_the_cut_and_leaves_other_outlines():

@@ -86,7 +86,7 @@ def test_objects_refuse(truth, threshold, message):
 @pytest.mark.parametrize("shape", [(4,), (2, 3, 3)])
 def test_object_scores_take_one_image(shape):
     labels = np.ones(shape, int)  # in a stack, object 1 of every image would count as one object
-    for score in (scores.objects, scores.average_precision, scores.object_errors):
+    for score in (scores.objects, scores.average_precision, scores.object_errors, scores.seg):
         with pytest.raises(ValueError, match="image by image"):
             score(labels, labels)
 
@@ -206,6 +206,36 @@ def test_two_equal_halves_tie_at_one_half():
     assert scores.object_errors(halves, whole) == (2, 0, 0, 0)
 
 
+def seg_slowly(truth, predicted):
+    """The definition, object by object."""
+    values = []
+    for number in np.unique(truth[truth > 0]):
+        inside, value = truth == number, 0
+        for other in np.unique(predicted[predicted > 0]):
+            found = predicted == other
+            if (inside & found).sum() > inside.sum() / 2:
+                value = (inside & found).sum() / (inside | found).sum()
+        values.append(value)
+    return np.mean(values)
+
+
+def test_seg_agrees_with_its_definition():
+    rng, seen = np.random.default_rng(6), []
+    for _ in range(20):
+        truth = rng.integers(0, 9, (6, 6)).repeat(3, axis=0).repeat(3, axis=1)
+        predicted = jittered(truth, rng)
+        assert scores.seg(truth, predicted) == pytest.approx(seg_slowly(truth, predicted), abs=1e-12)
+        seen.append(scores.seg(truth, predicted))
+    assert 0.1 < np.mean(seen) < 0.9
+
+
+def test_seg_by_hand():
+    truth = np.array([[1, 1, 1, 1, 2, 2, 0, 0]])
+    assert scores.seg(truth, np.array([[5, 5, 5, 0, 0, 7, 7, 9]])) == pytest.approx((3 / 4 + 0) / 2)  # half is not more
+    assert scores.seg(truth, np.ones_like(truth)) == pytest.approx((4 / 8 + 2 / 8) / 2)  # merged: one partner for two
+    assert scores.seg(0 * truth, truth) == 1 and scores.seg(truth, 0 * truth) == 0
+
+
 def test_average_precision_of_empty_pictures():
     empty, one = np.zeros((2, 2), int), np.ones((2, 2), int)
     assert scores.average_precision(empty, empty).tolist() == 10 * [1]
@@ -254,7 +284,7 @@ def test_average_precision_refuses_thresholds(thresholds):
     ],
 )
 def test_object_scores_refuse(truth, message):
-    for score in (scores.objects, scores.average_precision, scores.object_errors):
+    for score in (scores.objects, scores.average_precision, scores.object_errors, scores.seg):
         with pytest.raises(ValueError, match=message):
             score(truth, np.ones((2, 2), int))
     with pytest.raises(ValueError, match=message):

@@ -71,7 +71,7 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
     probability = averaged(resizing.squeezed(image, side) if side else image)
     chosen = facts.get("choices", {})
     if facts.get("objects"):
-        found = instances.from_probabilities(probability, chosen["way"], chosen["threshold"], chosen["smallest"])
+        found = instances.from_probabilities(probability, **chosen)
         return resizing.stretched_labels(found, *size) if side else found
     probability = resizing.stretched(probability, *size) if side else probability
     if probability.shape[2] <= 2:

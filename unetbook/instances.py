@@ -24,7 +24,7 @@ def from_probabilities(prediction, way="components", threshold=0.5, smallest=0, 
 
     - ``"components"``: foreground (H, W), (H, W, 1), or soft-max (H, W, 2) with the background first.
     - ``"watershed"``: the same; ``depth``, 1 px.
-    - ``"border"``: soft-max (H, W, 3) of background, interior, border.
+    - ``"border"``: soft-max (H, W, 3) of background, interior, border; ``core``, ``None``.
     - ``"regrow"``: foreground of a network that learned objects with a gap between them; ``grow``, 1 px.
     - ``"distance"``: distances (H, W) or (H, W, 1) in pixels, as the network returns them; ``depth``, 2 px, below
       which nothing is an object: of probabilities, at most 1, none is left.
@@ -38,7 +38,11 @@ def from_probabilities(prediction, way="components", threshold=0.5, smallest=0, 
         raise ValueError(f"way must be one of {', '.join(WAYS)}, not {way!r}")
     if not isinstance(smallest, (int, np.integer)) or smallest < 0:
         raise ValueError(f"smallest must be a whole number of pixels, 0 to keep every object, not {smallest!r}")
-    objects = WAYS[way](prediction, threshold, **options)
+    return without_small(WAYS[way](prediction, threshold, **options), smallest)
+
+
+def without_small(objects, smallest) -> np.ndarray:
+    """Make objects of fewer than ``smallest`` pixels background and close the numbering: int32 (H, W). Chapter 10."""
     kept = np.bincount(objects.ravel()) >= smallest
     kept[0] = False
     return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[objects]
@@ -59,15 +63,17 @@ def watershed(prediction, threshold=0.5, depth=1.0) -> np.ndarray:
     return _flood(_depths(mask), mask, depth)
 
 
-def border(prediction, threshold=0.5) -> np.ndarray:
+def border(prediction, threshold=0.5, core=None) -> np.ndarray:
     """Objects from three classes, background, interior and border, which ``border_target`` makes.
 
-    Seeds are the components of the pixels where interior is the most probable class; they grow through the foreground,
-    interior and border together, and meet where border is most probable. Foreground without a seed is dropped.
+    Seeds are the components of the pixels where interior is the most probable class, or, with ``core``, where its
+    probability is at least that; they grow through the foreground, interior and border together, and meet where border
+    is most probable. Foreground without a seed is dropped.
     """
     classes = _probabilities(prediction, (3,))
     mask = _reaches(classes[..., 1] + classes[..., 2], threshold)
-    seeds = labels.connected((classes.argmax(axis=-1) == 1) & mask)
+    inside = classes.argmax(axis=-1) == 1 if core is None else _reaches(classes[..., 1], core)
+    seeds = labels.connected(inside & mask)
     return segmentation.watershed(classes[..., 2], seeds, mask=mask)
 
 

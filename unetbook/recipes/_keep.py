@@ -1,4 +1,4 @@
-"""The weights kept for readers: the seed that did best on the validation part, in half precision, with its passport."""
+"""The weights kept for readers: one seed, chosen on the validation part, in half precision, with its passport."""
 
 from pathlib import Path
 
@@ -13,9 +13,10 @@ LARGEST_BYTES = 8 * 2**20
 def keep_best(recipe, result, data, split_of, runs: Path, out: Path) -> dict | None:
     """Write ``<out>/weights/<recipe>.keras`` and return its entry for the result file; ``None`` without checkpoints.
 
-    The seed is the one with the smallest last validation loss: nothing is chosen on test images. The stored model is
-    loaded again and scored, so that the entry says what half precision costs. split_of: from a seed to the parts of its
-    fold. Raises ``ValueError`` for a file larger than ``LARGEST_BYTES``. Chapter 15.
+    The seed is the one with the smallest last validation loss: nothing is chosen on test images. Folds have validation
+    images of their own and cannot be compared so: of them it is the first. The stored model is loaded again and scored,
+    so that the entry says what half precision costs. split_of: from a seed to the parts of its fold. Raises
+    ``ValueError`` for a file larger than ``LARGEST_BYTES``. Chapter 15.
     """
     checkpoints = {}
     for seed, entry in result.get("seeds", {}).items():
@@ -24,7 +25,7 @@ def keep_best(recipe, result, data, split_of, runs: Path, out: Path) -> dict | N
             checkpoints[seed] = (entry["curves"]["val_loss"][-1], found[-1])
     if not checkpoints:
         return None
-    seed = min(checkpoints, key=lambda seed: checkpoints[seed][0])
+    seed = next(iter(checkpoints)) if hasattr(recipe, "fold") else min(checkpoints, key=lambda s: checkpoints[s][0])
     model = keras.models.load_model(checkpoints[seed][1], compile=False)
     model = _precision.in_float32(recipe, result["settings"], model)
     entry = result["seeds"][seed]

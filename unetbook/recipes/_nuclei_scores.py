@@ -14,6 +14,7 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import find_boundaries
 
 from unetbook import averaging, instances, labels, nets, scores, submission, tiling
+from unetbook.recipes import _object_scores
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 WAYS = ("regrow", "watershed")
@@ -77,7 +78,7 @@ def choose(probabilities, data) -> dict:
     for way, threshold in itertools.product(WAYS, THRESHOLDS):
         found = [instances.from_probabilities(p, way, threshold) for p in probabilities.values()]
         for smallest in SMALLEST:
-            kept = [_without_small(one, smallest) for one in found]
+            kept = [instances.without_small(one, smallest) for one in found]
             score = scores.dsb_score(truths, kept)
             if best is None or score > best[0]:
                 best = score, {"way": way, "threshold": threshold, "smallest": smallest}
@@ -86,59 +87,29 @@ def choose(probabilities, data) -> dict:
 
 def objects(probability, choices) -> np.ndarray:
     """Nuclei of one image from probabilities (H, W), as chosen."""
-    return instances.from_probabilities(probability, choices["way"], choices["threshold"], choices["smallest"])
-
-
-def _without_small(found, smallest):
-    kept = np.bincount(found.ravel()) >= smallest
-    kept[0] = False
-    return np.where(kept[found], found, 0)
+    return instances.from_probabilities(probability, **choices)
 
 
 def scored(found, data) -> dict:
     """Scores of answers {id: labels}: together, by kind and by image; read back from a validated submission file.
 
-    ``dsb`` is the challenge's score, ``f`` the F of the nuclei at IoU 0.5 pooled over the images, ``iou`` the mean IoU
-    of the foreground. ``merged``, ``split``, ``missed`` and ``extra`` (``scores.object_errors``) are nuclei of all
-    images, for 100 true ones.
+    Scores are those of ``_object_scores``.
     """
     truths = {id_: data[id_].nuclei.astype(np.int32) for id_ in found}
     with tempfile.TemporaryDirectory() as folder:
         path = submission.write(Path(folder) / "submission.csv", found)
         found = submission.read(path, {id_: truth.shape for id_, truth in truths.items()})
-    rows = {id_: _of_image(truths[id_], found[id_]) for id_ in truths}
+    rows = {id_: _object_scores.of_image(truths[id_], found[id_], "nuclei") for id_ in truths}
     kinds = {
         of_kind: [id_ for id_ in rows if data[id_].kind == of_kind] for of_kind in {data[id_].kind for id_ in rows}
     }
     return {
-        "scores": _together(rows.values()),
-        "kinds": {k: {"images": len(i), **_together([rows[id_] for id_ in i])} for k, i in sorted(kinds.items())},
+        "scores": _object_scores.together(rows.values(), "nuclei"),
+        "kinds": {
+            of_kind: {"images": len(ids), **_object_scores.together([rows[id_] for id_ in ids], "nuclei")}
+            for of_kind, ids in sorted(kinds.items())
+        },
         "images": {id_: {"kind": data[id_].kind, **row} for id_, row in rows.items()},
-    }
-
-
-def _of_image(truth, found):
-    at_half = scores.objects(truth, found)
-    return {
-        "dsb": scores.dsb_score([truth], [found]),
-        "iou": scores.iou(truth > 0, found > 0),
-        "nuclei": int(at_half.matched + at_half.missed),
-        "found": int(at_half.matched + at_half.extra),
-        "matched": int(at_half.matched),
-        **scores.object_errors(truth, found)._asdict(),
-    }
-
-
-def _together(rows):
-    """Means of DSB score and IoU over images, the pooled F = 2 matched / (true + found), and the errors pooled."""
-    rows = list(rows)
-    total = {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("dsb", "iou")}
-    both = total["nuclei"] + total["found"]
-    return {
-        "dsb": float(np.mean([row["dsb"] for row in rows])),
-        "f": 2 * total["matched"] / both if both else 1.0,
-        "iou": float(np.mean([row["iou"] for row in rows])),
-        **{error: 100 * total[error] / max(total["nuclei"], 1) for error in scores.ObjectErrors._fields},
     }
 
 

@@ -11,11 +11,13 @@ from typing import NamedTuple
 import cv2
 import keras
 import numpy as np
+from scipy import fft
 from skimage.filters import threshold_otsu
 
 from unetbook import instances, labels, losses, nets, resizing, scores, tiling, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.datasets import usiigaci
+from unetbook.recipes import _object_scores
 from unetbook.recipes._schedule import falling_adam as optimizer
 
 DATASET = usiigaci
@@ -23,8 +25,11 @@ LOSS = losses.CrossEntropy(reduction="mean_with_sample_weight")
 SIDE = 512  # pixels that a picture of 1022 x 1024 is squeezed to
 FRACTIONS = {"train": 0.6, "validation": 0.16, "test": 0.24}
 SPLIT_SEED = 50
-SAME_PLACE = 0.1  # correlation of the details of two pictures; of unrelated ones it is 0.03 at most
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+SAME_PLACE = 13  # standard deviations of the phase correlation of two pictures; by chance it reaches ten or so
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)  # weights in the loss move where to cut
+FEW = (0.3, 0.5, 0.7, 0.9)  # of these, after each epoch
+PARTING = {"regrow": "threshold", "border": "core"}  # what parts the cells of a way
+OPTIONS = {"regrow": [{"grow": pixels} for pixels in (1, 2, 3)], "border": [{"core": core} for core in THRESHOLDS]}
 SMALLEST = (0, 25, 50, 100)  # pixels at the size that is worked on
 CRUMB = usiigaci.SMALLEST // 4  # pixels at that size; thin parts of a cell break off when it is squeezed
 
@@ -55,17 +60,24 @@ def split(data) -> dict[str, list[str]]:
 def places(images) -> list[int]:
     """A number for each picture, equal where two show one place: the numbers of the sets tell no order in time.
 
-    What stays at a place while cells crawl on are details of the dish; the picture less its blur, at quarter size.
+    Cells crawl on and a stage returns a little beside; what stays are details of the dish. Phase correlation finds them
+    at any shift: the cross-correlation of two pictures with every frequency made equally strong, which peaks sharply at
+    the shift by which they agree. Chapter 18.
     """
-    small = [cv2.resize(image[..., 0], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for image in images]
-    details = np.stack([(one - cv2.GaussianBlur(one, (0, 0), 8)).ravel() for one in small])
-    details -= details.mean(axis=1, keepdims=True)
-    details /= np.maximum(np.linalg.norm(details, axis=1, keepdims=True), 1e-12)
-    alike, place = details @ details.T > SAME_PLACE, list(range(len(images)))
+    spectra, place = [_phases(image[..., 0]) for image in images], list(range(len(images)))
     for one, other in itertools.combinations(range(len(images)), 2):
-        if alike[one, other]:
+        agreement = fft.irfft2(spectra[one] * spectra[other].conj(), images[0].shape[:2])
+        if agreement.max() > SAME_PLACE * agreement.std():
             place = [place[one] if number == place[other] else number for number in place]
     return place
+
+
+def _phases(image):
+    """Spectrum of a picture (H, W) that fades out to its edges; each frequency has length 1, or 0 if it is absent."""
+    faded = (image - image.mean()) * np.outer(*(np.hanning(side) for side in image.shape))
+    spectrum = fft.rfft2(faded.astype(np.float32))
+    length = np.abs(spectrum)
+    return np.where(length > 1e-6 * length.max(), spectrum / np.maximum(length, 1e-30), 0).astype(np.complex64)
 
 
 def ids(data) -> list[str]:
@@ -110,84 +122,103 @@ def probabilities(model, image) -> np.ndarray:
 
 
 def validate(model, data, split) -> dict:
-    """Cross-entropy of cell against background on the validation pictures, and F of the cells at threshold 0.5."""
-    way, losses_of, found = _way(model), [], {}
-    for id_ in split["validation"]:
-        prediction, cells = probabilities(model, data[id_].image), data[id_].cells
-        right = np.where(cells > 0, 1 - prediction[..., 0], prediction[..., 0])
+    """Cross-entropy of cell against background on the validation pictures, and the best F of a few thresholds."""
+    known = {id_: probabilities(model, data[id_].image) for id_ in split["validation"]}
+    losses_of = []
+    for id_, prediction in known.items():
+        inside = (labels.separate(data[id_].cells) if prediction.shape[-1] == 2 else data[id_].cells) > 0
+        right = np.where(inside, 1 - prediction[..., 0], prediction[..., 0])
         losses_of.append(-np.mean(np.log(np.clip(right, 1e-7, 1))))
-        found[id_] = _objects(prediction, {"way": way, "threshold": 0.5, "smallest": SMALLEST[1]})
-    return {"val_loss": float(np.mean(losses_of)), "val_f": _pooled(found, data, "cells")["f"]}
+    tried = [{"way": _way(known), "threshold": threshold, "smallest": SMALLEST[1]} for threshold in FEW]
+    f = max(_f({id_: _cells(one, choices) for id_, one in known.items()}, data) for choices in tried)
+    return {"val_loss": float(np.mean(losses_of)), "val_f": f}
 
 
 def evaluate(model, data, split) -> dict:
-    """Scores of the test pictures at their own size; threshold and smallest cell with the best F on validation."""
-    known = {id_: probabilities(model, data[id_].image) for id_ in split["validation"]}
-    tried = [
-        {"way": _way(model), "threshold": threshold, "smallest": smallest}
-        for threshold, smallest in itertools.product(THRESHOLDS, SMALLEST)
-    ]
+    """Scores of the test pictures at their own size, with the choices that have the best F on validation.
 
-    def f(choices):
-        return _pooled({id_: _objects(one, choices) for id_, one in known.items()}, data, "cells")["f"]
+    ``swept``: the same for each value of what parts the cells, the threshold of ``regrow`` or the core of ``border``;
+    nothing is chosen by them. They tell what fewer merged cells cost in split and missed ones.
+    """
+    choices = _choose({id_: probabilities(model, data[id_].image) for id_ in split["validation"]}, data)
+    seen = {id_: probabilities(model, data[id_].image) for id_ in split["test"]}
 
-    choices = max(tried, key=f)
-    found = {id_: _objects(probabilities(model, data[id_].image), choices) for id_ in split["test"]}
-    return {**scored(found, data), "choices": choices}
+    def judged(choices):
+        return scored({id_: _cells(one, choices) for id_, one in seen.items()}, data)
+
+    parting = PARTING[choices["way"]]
+    swept = [{parting: value, **judged(choices | {parting: value})["scores"]} for value in THRESHOLDS]
+    return {**judged(choices), "choices": choices, "swept": swept}
+
+
+def _choose(known, data):
+    """The way of these predictions with the threshold, option and smallest cell that have the best F."""
+    way, best = _way(known), None
+    for threshold, option in itertools.product(THRESHOLDS, OPTIONS[way]):
+        choices = {"way": way, "threshold": threshold, **option}
+        found = {id_: _cells(one, choices) for id_, one in known.items()}
+        for smallest in SMALLEST:
+            f = _f({id_: instances.without_small(one, smallest) for id_, one in found.items()}, data)
+            if best is None or f > best[0]:
+                best = f, choices | {"smallest": smallest}
+    return best[1]
 
 
 def scored(found, data) -> dict:
-    """Scores of answers {id: labels (SIDE, SIDE)}, stretched to the pictures' own size; together and by picture."""
-    stretched = {id_: resizing.stretched_labels(one, *data[id_].truth.shape) for id_, one in found.items()}
-    return {
-        "scores": _pooled(stretched, data, "truth"),
-        "images": {id_: _pooled({id_: answer}, data, "truth") for id_, answer in stretched.items()},
-    }
+    """Scores of answers {id: labels (SIDE, SIDE)}, stretched to the pictures' own size; together and by picture.
+
+    Those of ``_object_scores``, and ``seg``, over all cells. ``touching`` counts true cells that touch another one.
+    """
+    rows = {}
+    for id_, small in found.items():
+        truth, answer = data[id_].truth, resizing.stretched_labels(small, *data[id_].truth.shape)
+        rows[id_] = _object_scores.of_image(truth, answer, "cells") | {"seg": scores.seg(truth, answer)}
+        rows[id_]["touching"] = len(np.unique(truth[(truth > 0) & (labels.separate(truth) == 0)]))
+    cells = np.array([row["cells"] for row in rows.values()])
+    seg = float(np.dot([row["seg"] for row in rows.values()], cells) / max(cells.sum(), 1))
+    return {"scores": _object_scores.together(rows.values(), "cells") | {"seg": seg}, "images": rows}
 
 
 def baselines(data, split) -> dict[str, dict]:
     """The test pictures without a network: nothing found; Otsu's threshold of the local contrast, cut at necks.
 
-    And a ceiling: the truth at the size that is worked on, which is what a perfect network would answer.
+    And ceilings: the truth at the size that is worked on, as a mask or as the targets, taken the way a prediction goes.
     """
 
-    def otsu(id_):
-        image = data[id_].image
+    def otsu(image):
         rough = cv2.GaussianBlur(np.abs(image[..., 0] - cv2.GaussianBlur(image[..., 0], (0, 0), 20)), (0, 0), 3)
         return instances.from_probabilities(
             (rough > threshold_otsu(rough)).astype(np.float32), "watershed", smallest=50
         )
 
+    def perfect(mask, way):
+        return instances.from_probabilities(mask.astype(np.float32), way)
+
     answers = {
-        "constant": lambda id_: np.zeros_like(data[id_].cells),
-        "otsu and watershed": otsu,
-        "truth at half size": lambda id_: data[id_].cells,
+        "nothing found": lambda one: np.zeros_like(one.cells),
+        "otsu and watershed": lambda one: otsu(one.image),
+        "truth as a mask, components": lambda one: perfect(one.cells > 0, "components"),
+        "truth as a mask, watershed": lambda one: perfect(one.cells > 0, "watershed"),
+        "truth with gaps, regrown": lambda one: perfect(labels.separate(one.cells) > 0, "regrow"),
+        "truth with a border class": lambda one: perfect(np.eye(3)[instances.border_target(one.cells)], "border"),
+        "truth at half size": lambda one: one.cells,
     }
-    return {name: scored({id_: answer(id_) for id_ in split["test"]}, data) for name, answer in answers.items()}
+    found = {name: {id_: answer(data[id_]) for id_ in split["test"]} for name, answer in answers.items()}
+    return {name: scored(of, data) for name, of in found.items()}
 
 
 PARTS = load, split, ids, build, optimizer, batches, validate, evaluate, baselines  # of each recipe
 
 
-def _way(model):
-    return "border" if model.output_shape[-1] == 3 else "regrow"
+def _way(predictions):
+    return "border" if next(iter(predictions.values())).shape[-1] == 3 else "regrow"
 
 
-def _objects(prediction, choices):
-    return instances.from_probabilities(prediction, choices["way"], choices["threshold"], choices["smallest"])
+def _cells(prediction, choices):
+    return instances.from_probabilities(prediction, **choices)
 
 
-def _pooled(found, data, which):
-    """Mean DSB score and Dice; F at IoU 0.5 and the errors for 100 true cells, pooled over the pictures."""
-    truths = {id_: getattr(data[id_], which) for id_ in found}
-    at_half = np.sum([scores.objects(truths[id_], found[id_])[:3] for id_ in found], axis=0)
-    matched, missed, extra = (int(count) for count in at_half)
-    errors = np.sum([scores.object_errors(truths[id_], found[id_]) for id_ in found], axis=0)
-    cells = matched + missed
-    return {
-        "f": 2 * matched / (2 * matched + missed + extra) if matched + missed + extra else 1.0,
-        "dsb": scores.dsb_score(list(truths.values()), list(found.values())),
-        "dice": float(np.mean([scores.dice(truths[id_] > 0, found[id_] > 0) for id_ in found])),
-        **dict(zip(scores.ObjectErrors._fields, (100 * errors / max(cells, 1)).tolist(), strict=True)),
-        "cells": cells,
-    }
+def _f(found, data):
+    """F at IoU 0.5, pooled over the pictures, at the size that is worked on."""
+    at_half = [scores.objects(data[id_].cells, one) for id_, one in found.items()]
+    return 2 * sum(one.matched for one in at_half) / max(sum(2 * o.matched + o.missed + o.extra for o in at_half), 1)

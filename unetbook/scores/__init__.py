@@ -1,9 +1,9 @@
 """What a finished segmentation is worth: per pixel, per object, along outlines, and for membranes.
 
-NumPy arrays of whole images in, plain numbers out. Taught in chapters 01, 06 and 15.
+NumPy arrays of whole images in, plain numbers out. Taught in chapters 01, 06, 15 and 18.
 
 - per pixel: ``dice``, ``iou``, ``thresholded_jaccard``;
-- per object: ``objects``, ``average_precision``, ``dsb_score``, ``object_errors``;
+- per object: ``objects``, ``average_precision``, ``dsb_score``, ``object_errors``, ``seg``;
 - along outlines: ``boundary_f``;
 - electron microscopy: ``em_scores``, ``warping_error`` with its parts ``warp`` and ``is_simple``.
 """
@@ -18,6 +18,7 @@ from unetbook.scores.matching import (
     dsb_score,
     object_errors,
     objects,
+    seg,
 )
 from unetbook.scores.pixels import dice, iou, thresholded_jaccard
 from unetbook.scores.warping import is_simple, warp, warping_error
@@ -35,6 +36,7 @@ __all__ = [
     "is_simple",
     "object_errors",
     "objects",
+    "seg",
     "thresholded_jaccard",
     "warp",
     "warping_error",

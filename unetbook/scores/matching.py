@@ -1,4 +1,4 @@
-"""Scores that compare objects with objects: matched, missed, extra, merged and split. Chapters 01 and 06.
+"""Scores that compare objects with objects: matched, missed, extra, merged and split. Chapters 01, 06 and 18.
 
 Objects of one label image do not overlap, so an IoU above 1/2 makes a match unique and no assignment problem arises:
 the shared pixels are then more than half of the true object, and two predicted objects cannot both have more than half.
@@ -110,6 +110,20 @@ def object_errors(truth, predicted) -> ObjectErrors:
         missed=int(true_count) - len(np.unique(pairs.true[related])),
         extra=int(predicted_count) - len(np.unique(pairs.predicted[related])),
     )
+
+
+def seg(truth, predicted) -> float:
+    """SEG of the Cell Tracking Challenge: the mean IoU of true objects with the predicted ones that cover them.
+
+    A true object is compared with the predicted object that holds more than half of its pixels; without one it counts
+    0. What is extra costs nothing, and two merged objects share one partner. Without a true object there is nothing to
+    miss, 1. The challenge takes the mean over the objects of all images. truth, predicted and errors as in ``objects``.
+    Ulman et al. 2017, Nature Methods. Chapter 18.
+    """
+    pairs = _overlaps(truth, predicted)
+    covered = 2 * pairs.shared > pairs.true_sizes[pairs.true]
+    count, _ = pairs.counts
+    return float(pairs.iou[covered].sum() / count) if count else 1.0
 
 
 class _Overlaps(NamedTuple):
