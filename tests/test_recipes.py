@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from skimage.draw import disk
 
-from unetbook import __main__, recipes, store
+from unetbook import __main__, recipes, scores, store
 from unetbook.datasets import isbi2012
 from unetbook.recipes import _precision, _run, isbi2012_no_elastic, isbi2012_no_weights, isbi2012_paper, isbi2012_unet
 
@@ -207,7 +207,9 @@ def test_the_papers_way_and_its_ablations(recipe, here, monkeypatch):
     result = _run.run(recipe, [0])
     entry = result["seeds"]["0"]
     assert set(entry["scores"]) == set(entry["without_averaging"]) and "threshold" in entry["choices"]
-    assert set(entry["maximal_f"]) == {"rand_2012", "f_interior_error", "f_membrane_error"}
+    assert entry["maximal_f"] == pytest.approx(isbi2012_paper.maximal_f(entry["swept"]), abs=1e-5)
+    assert entry["for_wiring"] in entry["swept"]
+    assert entry["maximal_f"]["rand_2012"] <= entry["scores"]["rand_2012"] + 0.01
     assert result["target"] == {"rand_thin": 0.06, "pixel_error": 0.09}
     kept = here / f"results/weights/{recipe.NAME}.keras"
     assert kept.exists() == (recipe is isbi2012_paper)
@@ -232,8 +234,21 @@ def test_ablations_leave_out_one_part_each(pictures):
 def test_the_maximal_f_chooses_on_what_it_scores(pictures):
     _, truth = isbi2012.load(pictures)
     perfect = {number: np.where(truth[number] > 0, 0.35, 0.15).astype(np.float32) for number in (24, 25)}
-    best = isbi2012_paper.maximal_f(perfect, truth)
-    assert best["f_interior_error"] == best["f_membrane_error"] == 0  # at 0.2 and 0.3, and not at 0.5
+    swept = isbi2012_paper.swept_scores(perfect, truth)
+    assert set(isbi2012_paper.maximal_f(swept).values()) == {0}  # between 0.15 and 0.35, and not at 0.5
+    at = {row["threshold"]: row for row in swept}
+    assert at[0.5]["f_membrane_error"] > 0 and min(at) < 0.02 and max(at) > 0.98
+    expected = np.mean([scores.warping_error(truth[n] > 0, one >= 0.5) for n, one in perfect.items()])
+    assert at[0.5]["warping_error"] == pytest.approx(expected) and expected > 0
+
+
+def test_validation_does_not_punish_a_network_for_where_weights_move_it(pictures, monkeypatch):
+    data, split = isbi2012.load(pictures), isbi2012_unet.split()
+    shy = {number: np.where(data[1][number] > 0, 0.35, 0.15).astype(np.float32) for number in split["validation"]}
+    monkeypatch.setattr(isbi2012_unet, "validate", lambda *_: {"val_loss": 0.7, "val_pixel_error": 0.5})
+    seen = iter(shy.values())
+    monkeypatch.setattr(isbi2012_unet, "interior", lambda model, image: next(seen))
+    assert isbi2012_paper.validate(None, data, split) == {"val_loss": 0.7, "val_pixel_error": 0.0}
 
 
 def test_bfloat16_only_to_train_and_only_where_the_processor_has_it(here, monkeypatch):
