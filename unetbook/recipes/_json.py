@@ -7,9 +7,11 @@ DIGITS = 5
 
 
 def rounded(value):
-    """The same value with every float, also inside dictionaries, rounded to ``DIGITS`` digits."""
+    """The same value with every float, also inside dictionaries and lists, rounded to ``DIGITS`` digits."""
     if isinstance(value, dict):
         return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
     return round(value, DIGITS) if isinstance(value, float) else value
 
 
