@@ -1,7 +1,7 @@
 """What the lesion recipes share: pictures, five folds, and how a network is judged. Chapter 17.
 
-The 98 validation images of ISIC 2017, each squeezed to one square for the network, and judged at its own size. Each
-image is tested once: in fold k, part k is the test, the next part is for choices, the other three are to learn from.
+98 of the 150 validation images of ISIC 2017, each squeezed to one square for the network, and judged at its own size.
+Each image is tested once: in fold k, part k is the test, the next part is for choices, the other three to learn from.
 """
 
 from typing import NamedTuple
@@ -9,15 +9,17 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from skimage.filters import threshold_otsu
+from skimage.segmentation import clear_border
 
-from unetbook import averaging, nets, resizing, scores, training
+from unetbook import averaging, labels, nets, resizing, scores, training
 from unetbook.augment import Augmenter
 from unetbook.datasets import isic2017
 
 DATASET = isic2017
 FOLDS = (0, 1, 2, 3, 4)
 SPLIT_SEED = 2017
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
+SMALL = 64  # side of the mask that says the same of each image
 
 
 class Picture(NamedTuple):
@@ -33,7 +35,10 @@ def load(root=None) -> dict[str, Picture]:
 
 
 def split(data) -> dict[str, list[str]]:
-    """Five parts of all ids, at random: the data set names no patients."""
+    """Five parts of all ids, at random: the data set names no patients, and no two images show one lesion.
+
+    The pairs that are most alike, in any of eight positions, share the lamps of a lens or a ruler, as the eye tells.
+    """
     parts = training.split(list(data), (1 / len(FOLDS),) * len(FOLDS), SPLIT_SEED)
     return {f"part {number}": part for number, part in zip(FOLDS, parts, strict=True)}
 
@@ -81,7 +86,18 @@ def validate(model, data, split, side) -> dict:
 
 
 def evaluate(model, data, split, side, averaged) -> dict:
-    """Scores of the test images; the threshold is the one with the best mean Dice on the validation images."""
+    """Scores of the test images; the threshold is the one with the best mean Dice on the validation images.
+
+    averaged: by the mean of eight positions; ``without_averaging`` then tells what one position gives.
+    """
+    entry = _judged(model, data, split, side, averaged)
+    if not averaged:
+        return entry
+    once = _judged(model, data, split, side, False)
+    return entry | {"without_averaging": {name: once[name] for name in ("scores", "choices")}}
+
+
+def _judged(model, data, split, side, averaged):
     known = {id_: probability(model, data[id_].image, side, averaged) for id_ in split["validation"]}
 
     def mean_dice(threshold):
@@ -93,8 +109,12 @@ def evaluate(model, data, split, side, averaged) -> dict:
 
 
 def scored(found, data) -> dict:
-    """Scores of masks {id: (H, W)}: means over images, Dice also with the pixels of all images pooled, and by image."""
-    rows, shared, total = {}, 0, 0
+    """Scores of masks {id: (H, W)}: means over images, Dice also with the pixels of all images pooled, and by image.
+
+    By image also the share of the picture that is lesion and that was found, and the pixels to pool: twice those that
+    both share, and the sum of both.
+    """
+    rows = {}
     for id_, mask in found.items():
         lesion = data[id_].lesion > 0
         rows[id_] = {
@@ -103,25 +123,47 @@ def scored(found, data) -> dict:
             "thresholded": scores.thresholded_jaccard(lesion, mask),
             "lesion": float(lesion.mean()),
             "found": float(mask.mean()),
+            "shared": 2 * int(np.count_nonzero(lesion & mask)),
+            "total": int(np.count_nonzero(lesion)) + int(np.count_nonzero(mask)),
         }
-        shared, total = shared + 2 * np.count_nonzero(lesion & mask), total + lesion.sum() + mask.sum()
     means = {name: float(np.mean([row[name] for row in rows.values()])) for name in ("dice", "jaccard", "thresholded")}
-    return {"scores": {**means, "pooled_dice": float(shared / total) if total else 1.0}, "images": rows}
+    shared, total = (sum(row[name] for row in rows.values()) for name in ("shared", "total"))
+    return {"scores": {**means, "pooled_dice": shared / total if total else 1.0}, "images": rows}
 
 
 def baselines(data, split) -> dict[str, dict]:
-    """All images without a network: an ellipse in the middle, everywhere the same, and Otsu's threshold, dark side."""
-    answers = {
-        "constant": lambda image: _ellipse(image.shape[:2]),
-        "otsu": lambda image: (gray := image.mean(axis=2, dtype=np.float32)) <= threshold_otsu(gray),
-    }
-    return {name: scored({id_: answer(data[id_].image) for id_ in data}, data) for name, answer in answers.items()}
+    """All images without a network.
+
+    ``constant`` says the same of each test image of a fold: where most lesions of its training images lie, cut where
+    the mean Dice of the training images is best. ``otsu`` is the dark side of Otsu's threshold, and ``otsu, one piece``
+    the largest piece of it that does not touch the edge, as hairs and the rim of the lens do.
+    """
+    answers = {name: {} for name in ("constant", "otsu", "otsu, one piece")}
+    for number in FOLDS:
+        parts = fold(split, number)
+        usual = _usual([data[id_].lesion for id_ in parts["train"]])
+        for id_ in parts["test"]:
+            gray = data[id_].image.mean(axis=2, dtype=np.float32)
+            dark = gray <= threshold_otsu(gray)
+            answers["constant"][id_] = resizing.stretched(usual, *gray.shape)[..., 0] >= 0.5
+            answers["otsu"][id_] = dark
+            answers["otsu, one piece"][id_] = _largest_inside(dark)
+    return {name: scored(found, data) for name, found in answers.items()}
+
+
+def _usual(lesions):
+    """The mask (SMALL, SMALL, 1) that agrees best with these lesions, squeezed, by mean Dice: their mean, cut."""
+    small = [resizing.squeezed(lesion.astype(np.float32), SMALL)[..., 0] for lesion in lesions]
+    mean = np.mean(small, axis=0)
+    cuts = [mean >= threshold for threshold in THRESHOLDS]
+    best = max(cuts, key=lambda cut: np.mean([scores.dice(lesion >= 0.5, cut) for lesion in small]))
+    return best[..., None].astype(np.float32)
+
+
+def _largest_inside(mask):
+    """The largest 4-connected piece that does not touch the edge; all of the mask where each does."""
+    pieces = clear_border(labels.connected(mask))
+    return pieces == np.bincount(pieces[pieces > 0]).argmax() if pieces.any() else mask
 
 
 PARTS = load, split, fold, ids, batches, baselines  # of each recipe
-
-
-def _ellipse(shape):
-    """A quarter of the picture, in its middle: where a lesion is usually put."""
-    rows, columns = (np.linspace(-1, 1, side) for side in shape)
-    return np.hypot(rows[:, None], columns) <= np.sqrt(1 / np.pi)

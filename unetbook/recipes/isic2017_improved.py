@@ -16,7 +16,7 @@ SEEDS = _lesions.FOLDS
 SETTINGS = isic2017_study.SETTINGS | {
     "side": 192,
     "batch": 8,
-    "steps": 60,
+    "steps": 120,
     "epochs": 10,
     "learning_rate": 1e-3,
     "schedule": "Adam, cosine to 0 over all steps",

@@ -2,7 +2,8 @@
 
 256 x 256 pixels, batch 16, Adam at a constant 1e-4, drop-out 0.3, no augmentation, 6 : 2 : 2. The study trained for
 ten epochs on many more images. What is matched is the number of steps: ten epochs of 60 % of the 2,594 images of ISIC
-2018 would be 970, and as many are taken here. Its loss is not known to us; here it is the binary cross-entropy.
+2018 would be 970, and as many are taken here. Its loss and width are not known to us; here the loss is the binary
+cross-entropy, and the width half of Isensee's, so that a fold takes less than 25 minutes on two cores.
 """
 
 import keras
@@ -16,7 +17,7 @@ DATASET = _lesions.DATASET
 SEEDS = _lesions.FOLDS
 SETTINGS = {
     "network": "Improved U-Net",
-    "filters": 16,
+    "filters": 8,
     "dropout": 0.3,
     "classes": 1,
     "side": 256,

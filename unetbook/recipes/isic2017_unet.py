@@ -11,7 +11,7 @@ DATASET, LOSS = isic2017_improved.DATASET, isic2017_improved.LOSS
 SEEDS = isic2017_improved.SEEDS
 SETTINGS = isic2017_improved.SETTINGS | {
     "network": "U-Net",
-    "filters": 22,
+    "filters": 11,
     "depth": 4,
     "normalization": "batch",
     "dropout": 0.0,
