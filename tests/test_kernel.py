@@ -27,6 +27,12 @@ def test_cpp_noise_stays_out_and_python_warnings_stay_in(tmp_path):
     assert "execution" not in cell.metadata
 
 
+def test_a_stream_is_stored_whole_however_it_came(tmp_path):
+    with kernel.environment():
+        cell = run("import time\nfor k in range(3):\n    print(k, flush=True)\n    time.sleep(0.3)", tmp_path)
+    assert [output.text for output in cell.outputs] == ["0\n1\n2\n"]
+
+
 def test_environment_is_put_back(monkeypatch, tmp_path):
     monkeypatch.setenv("UNETBOOK_DATA", "/real")
     monkeypatch.delenv("UNETBOOK_SCALE", raising=False)
