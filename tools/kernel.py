@@ -71,8 +71,8 @@ def _set(variables: dict[str, str | None]) -> None:
 def execute(notebook: nbformat.NotebookNode, folder: Path, timeout: int = 900) -> None:
     """Run a notebook in place, with ``folder`` as its working directory; raises ``CellExecutionError``.
 
-    ``timeout`` is in seconds for one cell. Times are not stored, nor where a busy machine broke a stream in two, so that
-    two runs give the same file.
+    ``timeout`` is in seconds for one cell. Neither times nor the places where a busy machine broke a stream in two are
+    stored, so that two runs give the same file.
     """
     client = NotebookClient(
         notebook,
