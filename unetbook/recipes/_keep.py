@@ -25,7 +25,8 @@ def keep_best(recipe, result, data, split_of, runs: Path, out: Path) -> dict | N
             checkpoints[seed] = (entry["curves"]["val_loss"][-1], found[-1])
     if not checkpoints:
         return None
-    seed = next(iter(checkpoints)) if hasattr(recipe, "fold") else min(checkpoints, key=lambda s: checkpoints[s][0])
+    folds = hasattr(recipe, "fold")
+    seed = min(checkpoints, key=lambda seed: int(seed) if folds else checkpoints[seed][0])
     model = keras.models.load_model(checkpoints[seed][1], compile=False)
     model = _precision.in_float32(recipe, result["settings"], model)
     entry = result["seeds"][seed]

@@ -37,7 +37,7 @@ def load(root=None) -> dict[str, Picture]:
 def split(data) -> dict[str, list[str]]:
     """Five parts of all ids, at random: the data set names no patients, and no two images show one lesion.
 
-    The pairs that are most alike, in any of eight positions, share the lamps of a lens or a ruler, as the eye tells.
+    The twelve pairs whose thumbnails correlate most, in any of eight positions, share a lens or a ruler and no lesion.
     """
     parts = training.split(list(data), (1 / len(FOLDS),) * len(FOLDS), SPLIT_SEED)
     return {f"part {number}": part for number, part in zip(FOLDS, parts, strict=True)}

@@ -68,7 +68,7 @@ def evaluate(model, data, split) -> dict:
 def judged(probability, data, split) -> dict:
     """Scores of the test images by a function from id to probability (H, W); what is chosen is so on validation."""
     choices = choose({id_: probability(id_) for id_ in split["validation"]}, data)
-    found = {id_: objects(probability(id_), choices) for id_ in split["test"]}
+    found = {id_: instances.from_probabilities(probability(id_), **choices) for id_ in split["test"]}
     return scored(found, data) | {"choices": choices}
 
 
@@ -83,11 +83,6 @@ def choose(probabilities, data) -> dict:
             if best is None or score > best[0]:
                 best = score, {"way": way, "threshold": threshold, "smallest": smallest}
     return best[1]
-
-
-def objects(probability, choices) -> np.ndarray:
-    """Nuclei of one image from probabilities (H, W), as chosen."""
-    return instances.from_probabilities(probability, **choices)
 
 
 def scored(found, data) -> dict:

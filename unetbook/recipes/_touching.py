@@ -1,8 +1,8 @@
 """What the recipes of touching cells share: phase-contrast pictures, their split, two targets, and scores. Chapter 18.
 
 50 pictures of glioblastoma cells (Usiigaci), worked on at half their size and judged at their own. The recipes differ
-in nothing but the target and its weights: cells with a gap where they touch, with the weight map of the U-Net paper or
-without, and cells with a border class.
+in nothing but the target and its weights: cells with a gap where they touch, with the border weights of the U-Net paper
+or without, and cells with a border class.
 """
 
 import itertools
@@ -130,7 +130,9 @@ def validate(model, data, split) -> dict:
         right = np.where(inside, 1 - prediction[..., 0], prediction[..., 0])
         losses_of.append(-np.mean(np.log(np.clip(right, 1e-7, 1))))
     tried = [{"way": _way(known), "threshold": threshold, "smallest": SMALLEST[1]} for threshold in FEW]
-    f = max(_f({id_: _cells(one, choices) for id_, one in known.items()}, data) for choices in tried)
+    f = max(
+        _f({id_: instances.from_probabilities(one, **choices) for id_, one in known.items()}, data) for choices in tried
+    )
     return {"val_loss": float(np.mean(losses_of)), "val_f": f}
 
 
@@ -144,7 +146,7 @@ def evaluate(model, data, split) -> dict:
     seen = {id_: probabilities(model, data[id_].image) for id_ in split["test"]}
 
     def judged(choices):
-        return scored({id_: _cells(one, choices) for id_, one in seen.items()}, data)
+        return scored({id_: instances.from_probabilities(one, **choices) for id_, one in seen.items()}, data)
 
     parting = PARTING[choices["way"]]
     swept = [{parting: value, **judged(choices | {parting: value})["scores"]} for value in THRESHOLDS]
@@ -156,7 +158,7 @@ def _choose(known, data):
     way, best = _way(known), None
     for threshold, option in itertools.product(THRESHOLDS, OPTIONS[way]):
         choices = {"way": way, "threshold": threshold, **option}
-        found = {id_: _cells(one, choices) for id_, one in known.items()}
+        found = {id_: instances.from_probabilities(one, **choices) for id_, one in known.items()}
         for smallest in SMALLEST:
             f = _f({id_: instances.without_small(one, smallest) for id_, one in found.items()}, data)
             if best is None or f > best[0]:
@@ -212,10 +214,6 @@ PARTS = load, split, ids, build, optimizer, batches, validate, evaluate, baselin
 
 def _way(predictions):
     return "border" if next(iter(predictions.values())).shape[-1] == 3 else "regrow"
-
-
-def _cells(prediction, choices):
-    return instances.from_probabilities(prediction, **choices)
 
 
 def _f(found, data):
