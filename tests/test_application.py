@@ -1,6 +1,7 @@
 """A stored network on a reader's own files, and label images scored against the truth."""
 
 import csv
+import json
 
 import cv2
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetbook import __main__, application, comparison, labels, normalize, scores, store, submission
+from unetbook import __main__, application, comparison, labels, normalize, recipes, scores, store, submission
 from unetbook.datasets import synthetic
 
 
@@ -300,6 +301,24 @@ def test_list_names_recipes_data_and_weights(monkeypatch, tmp_path, capsys):
     assert "dsb2018-unet" in printed and "isbi2012-unet        measured" in printed
     assert "isic2017             not at hand" in printed
     assert "isbi2012-unet.keras  interior of cells" in printed
+
+
+def test_list_tells_what_is_only_begun(monkeypatch, tmp_path, capsys):
+    unseen = recipes.get("dsb2018-unseen")
+    arms = {arm: {} for arm in unseen.ARMS}
+    seeds = {str(seed): {"arms": dict(arms)} for seed in unseen.SEEDS}
+    monkeypatch.setattr(recipes, "results_folder", lambda: tmp_path)
+
+    def listed(name, seeds):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"seeds": seeds}))
+        assert __main__.main(["list"]) == 0
+        return next(line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()[0] == name)
+
+    assert listed(unseen.NAME, seeds) == "measured"
+    del seeds["2"]["arms"][unseen.HALF]
+    assert listed(unseen.NAME, seeds) == "begun"
+    assert listed("isbi2012-unet", {"0": {}, "1": {}}) == "measured"
+    assert listed("isbi2012-unet", {"1": {}}) == listed("isbi2012-unet", {}) == "begun"
 
 
 def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):

@@ -62,11 +62,22 @@ def _parser():
     return parser
 
 
+def _state(name):
+    """Whether a recipe is measured, with all its seeds and arms, or begun, or neither."""
+    try:
+        seeds = recipes.result(name).get("seeds", {})
+    except FileNotFoundError:
+        return ""
+    recipe = recipes.get(name)
+    arms = set(getattr(recipe, "ARMS", ()))
+    whole = [seed for seed, entry in seeds.items() if arms <= set(entry.get("arms", ()))]
+    return "measured" if {str(seed) for seed in recipe.SEEDS} <= set(whole) else "begun"
+
+
 def _list(options) -> int:
     print("recipes: python -m unetbook run NAME")
     for name in recipes.names():
-        there = (recipes.results_folder() / f"{name}.json").is_file()
-        print(f"  {name:20} {'measured' if there else '':9} {recipes.get(name).SUMMARY}")
+        print(f"  {name:20} {_state(name):9} {recipes.get(name).SUMMARY}")
     print("data: python -m unetbook fetch NAME")
     for name in DATASETS:
         try:
