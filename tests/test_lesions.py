@@ -9,7 +9,7 @@ import pytest
 
 from unetbook import __main__, application, nets, resizing, scores, sizes, store
 from unetbook.datasets import synthetic
-from unetbook.recipes import _lesions, isic2017_improved, isic2017_study, isic2017_unet
+from unetbook.recipes import _keep, _lesions, isic2017_improved, isic2017_study, isic2017_unet
 
 RECIPES = (isic2017_study, isic2017_improved, isic2017_unet)
 
@@ -156,6 +156,22 @@ def test_a_quick_run_of_two_folds(recipe, folder, tmp_path, monkeypatch, capsys)
         found = application.answer(model, picture.image.astype(np.float32))
         expected = _lesions.probability(model, picture.image, 32, averaged=True) >= kept["choices"]["threshold"]
         assert np.array_equal(found, expected.astype(np.int32))
+
+
+def test_of_folds_the_first_is_kept_whatever_the_others_validation_says(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(isic2017_improved.SETTINGS, "side", 32)
+    seeds, model = {}, isic2017_improved.build(isic2017_improved.SETTINGS | isic2017_improved.QUICK)
+    for seed, loss in (("3", 0.1), ("0", 0.9)):
+        folder = tmp_path / "runs" / isic2017_improved.NAME / f"seed-{seed}"
+        folder.mkdir(parents=True)
+        model.save(folder / "epoch-001.keras")
+        seeds[seed] = {"curves": {"val_loss": [loss]}, "commit": "", "date": "", "scores": {}}
+    result = {"seeds": seeds, "settings": isic2017_improved.SETTINGS | isic2017_improved.QUICK}
+    parts = _lesions.split(data)
+    kept = _keep.keep_best(
+        isic2017_improved, result, data, lambda seed: _lesions.fold(parts, seed), tmp_path / "runs", tmp_path
+    )
+    assert kept["seed"] == 0 and store.load(tmp_path / "weights" / kept["file"]).metadata["seed"] == 0
 
 
 def test_the_two_networks_cost_the_same():
