@@ -27,7 +27,7 @@ book: environment ## build the site into _build/html (with UNETBOOK_DATA set: wi
 test: environment ## the whole check: style, book, tests, pages, every chapter re-executed
 	@$(BIN)/python -m tools.check test
 
-portability: environment ## chapters on imitated CPUs, and the package on JAX in .venv-jax
+portability: environment ## chapters on an imitated CPU, and the package on JAX in .venv-jax
 	@$(PYTHON) -m tools.environment .venv-jax requirements-jax.txt $(ANY_PYTHON)
 	@$(BIN)/python -m tools.check portability $(JAX_BIN)/python
 

@@ -22,13 +22,13 @@ IMITATED = {
 FOR_NETWORKS = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 
 
-def other_cpus(flags: set[str]) -> dict[str, dict[str, str]]:
-    """Return the imitated CPUs that compute otherwise than a CPU with these flags (of /proc/cpuinfo) does by itself."""
-    return {name: IMITATED[name] for name in IMITATED if name != "without oneDNN" or flags & FOR_NETWORKS}
+def other_cpu(flags: set[str]) -> str:
+    """Return the imitated CPU that computes least like a CPU with these flags (of /proc/cpuinfo) does by itself."""
+    return "without oneDNN" if flags & FOR_NETWORKS else "without AVX512"
 
 
 def cpu_flags() -> set[str]:
-    """Return the flags of this machine's CPU; where Linux does not name them, those that leave no imitated CPU out."""
+    """Return the flags of this machine's CPU; where Linux does not name them, those of one that uses oneDNN."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
