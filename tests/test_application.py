@@ -285,6 +285,101 @@ def test_wrong_paths_are_told_before_the_network_is_loaded(place, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
+def test_one_wrong_path_does_not_stop_the_others(place, model_file, tmp_path, capsys):
+    folder, _ = place
+    (folder / "only folders/inside").mkdir(parents=True)
+    same = folder / "in/../in/gray.png"
+    paths = [folder / "in/gray.png", folder / "none.png", folder / "only folders", same]
+    command = ["predict", "--model", str(model_file), "--out", str(tmp_path / "out"), *map(str, paths)]
+    assert __main__.main(command) == 1
+    printed = capsys.readouterr()
+    assert "[1/1]" in printed.out and "1 written" in printed.out
+    assert "no file or folder" in printed.err and "give " + str(folder / "only folders/inside") in printed.err
+
+
+def test_pictures_of_all_sorts(tmp_path, model_file, capsys):
+    (tmp_path / "in").mkdir()
+    square = np.zeros((30, 40), np.uint8)
+    square[5:15, 5:15] = 200
+    opaque = np.dstack([square] * 3 + [np.full_like(square, 255)])
+    cv2.imwrite(str(tmp_path / "in/rgba.png"), opaque)
+    cv2.imwrite(str(tmp_path / "in/rgba of 16 bits.png"), opaque.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "in/pixel.png"), square[:1, :1])
+    cv2.imwrite(str(tmp_path / "in/row.png"), square[10:11])
+    wrong = {"nothing.png": b"", "words.png": b"no picture", "words.txt": b"no picture"}
+    for name, content in wrong.items():
+        (tmp_path / "in" / name).write_bytes(content)
+    opaque[..., 3] = 100
+    cv2.imwrite(str(tmp_path / "in/glass.png"), opaque)
+    tifffile.imwrite(tmp_path / "in/stack.tif", np.stack([square, square]))
+    nan = square / np.float32(255)
+    nan[0, 0] = np.nan
+    tifffile.imwrite(tmp_path / "in/nan.tif", nan)
+    out = tmp_path / "out"
+    assert __main__.main(["predict", "--model", str(model_file), "--out", str(out), str(tmp_path / "in")]) == 1
+    printed = capsys.readouterr()
+    done = {"rgba": 1, "rgba of 16 bits": 1, "pixel": 0, "row": 1}
+    assert f"{len(done)} written" in printed.out
+    for name, objects in done.items():
+        assert cv2.imread(str(out / f"{name}_labels.png"), cv2.IMREAD_UNCHANGED).max() == objects
+    assert {path.name for path in out.iterdir()} == {f"{n}_{what}.png" for n in done for what in ("labels", "overlay")}
+    for name in ("nothing.png", "words.png", "glass.png", "stack.tif", "nan.tif"):
+        assert name in printed.err
+
+
+def test_a_large_picture_has_a_progress_bar(monkeypatch, capsys):
+    model, image = painter(), np.zeros((40, 60, 3), np.float32)
+    object.__setattr__(model, "metadata", passport(averaged=None))
+    assert application.answer(model, image, progress=True).shape == (40, 60)
+    shown = capsys.readouterr()
+    assert "100%" in shown.out + shown.err or "1/1" in shown.out + shown.err
+
+
+def test_of_a_picture_that_fails_no_old_answer_stays(place, model_file, capsys):
+    folder, _ = place
+    command = ["predict", "--model", str(model_file), "--out", str(folder / "out"), str(folder / "in/gray.png")]
+    assert __main__.main(command) == 0
+    (folder / "in/gray.png").write_bytes(b"overwritten")
+    assert __main__.main(command) == 1
+    assert not list((folder / "out").iterdir())
+
+
+def test_targets_that_cannot_be_written_are_told_first_and_lose_nothing(place, model_file, monkeypatch, capsys):
+    folder, _ = place
+    command = ["predict", "--model", str(model_file), str(folder / "in"), "--out"]
+    assert __main__.main([*command, str(folder / "in/gray.png")]) == 1
+    assert "is a file: give a folder" in capsys.readouterr().err
+    assert __main__.main([*command, str(folder / "out"), "--submission", str(folder)]) == 1
+    assert "is a folder: give a file" in capsys.readouterr().err and not (folder / "out").exists()
+    below_a_file = str(folder / "in/gray.png/s.csv")
+    assert __main__.main([*command, str(folder / "out"), "--submission", below_a_file]) == 1
+    printed = capsys.readouterr()
+    assert "3 written" in printed.out and "s.csv cannot be written" in printed.err and "broken.png" in printed.err
+    score = ["score", "--truth", str(folder / "truth"), "--predicted", str(folder / "out"), "--csv"]
+    assert __main__.main([*score, str(folder)]) == 1
+    assert "is a folder: give a file" in capsys.readouterr().err
+    assert __main__.main([*score, below_a_file]) == 1
+    printed = capsys.readouterr()
+    assert "mean of 3 of" in printed.out and "s.csv cannot be written" in printed.err
+
+
+def test_score_names_the_file_that_is_wrong(place, tmp_path, capsys):
+    folder, truth = place
+    (folder / "out").mkdir()
+    cv2.imwrite(str(folder / "out/gray_labels.png"), np.dstack([truth.astype(np.uint8), truth, truth * 2]))
+    done = comparison.score(folder / "truth", folder / "out")
+    assert done.problems[folder / "truth/gray_mask.png"].startswith(f"{folder / 'out/gray_labels.png'}: numbers of")
+
+
+def test_results_never_stand_beside_a_link(place, model_file, capsys):
+    folder, _ = place
+    (folder / "links").mkdir()
+    (folder / "links/gray.png").symlink_to(folder / "in/gray.png")
+    out = str(folder / "links")
+    assert __main__.main(["predict", "--model", str(model_file), "--out", out, str(folder / "links/gray.png")]) == 1
+    assert "give another folder" in capsys.readouterr().err and len(list((folder / "links").iterdir())) == 1
+
+
 def test_a_file_that_holds_code_is_refused(place, tmp_path, capsys):
     folder, _ = place
     inputs = keras.Input((None, None, 3))
@@ -325,14 +420,20 @@ def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/a.keras").write_bytes(b"none")
     store.save(painter(), tmp_path / "weights/b.keras", **passport())
+    (tmp_path / "weights/c.keras").mkdir()
+    (tmp_path / "dsb2018-unet.json").write_text("{")
+    (tmp_path / "isbi2012-unet.json").write_text("[]")
     monkeypatch.setattr(__main__.recipes, "results_folder", lambda: tmp_path)
     assert __main__.main(["list"]) == 0
     printed = capsys.readouterr().out
-    assert "a.keras  damaged" in printed and "b.keras  squares" in printed
+    assert "a.keras  damaged" in printed and "b.keras  squares" in printed and "c.keras  damaged" in printed
+    assert [line.split()[1] for line in printed.splitlines() if "2-unet " in line or "8-unet " in line] == ["damaged"] * 2
 
 
 def test_every_kept_network_names_a_known_normalization():
     from unetbook import recipes
 
     for path in (recipes.results_folder() / "weights").glob("*.keras"):
-        normalize.rule(store.passport(path).get("normalize", "as_it_is"))
+        facts = store.passport(path)
+        if "classes" in facts:  # an encoder has none, and is told how by its user
+            normalize.rule(facts["normalize"])

@@ -114,6 +114,20 @@ def test_a_damaged_file_is_named(tmp_path, stored):
             store.load(path)
     path.write_bytes(stored)
     assert store.load(path).count_params() > 0
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("unetbook.json", "[]")
+    with pytest.raises(ValueError, match=r"unet\.keras is damaged"):
+        store.passport(path)
+
+
+def test_an_error_without_words_is_named_by_its_type(tmp_path, stored, monkeypatch):
+    def failing(*arguments, **options):
+        raise MemoryError
+
+    (tmp_path / "unet.keras").write_bytes(stored)
+    monkeypatch.setattr(store.keras.saving, "load_model", failing)
+    with pytest.raises(ValueError, match=r"unet\.keras cannot be loaded \(MemoryError\)"):
+        store.load(tmp_path / "unet.keras")
 
 
 def test_a_file_without_metadata_is_named(tmp_path):

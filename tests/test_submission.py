@@ -48,6 +48,7 @@ def test_nothing_is_written_where_an_image_is_wrong(tmp_path):
         ({"x": np.zeros((2, 2))}, "image x: "),
         ({"a,b": np.zeros((2, 2), int)}, "rename the image"),
         ({"": np.zeros((2, 2), int)}, "rename the image"),
+        ({"a\u2028b": np.zeros((2, 2), int)}, "rename the image"),
         ({}, "no image"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -71,12 +72,20 @@ def test_nothing_is_written_where_an_image_is_wrong(tmp_path):
         ("ImageId,EncodedPixels\na,5 1 1 1\nb,\n", "line 2: .*begins before"),
         ("ImageId,EncodedPixels\nb,\na,1 2\n", "line 3: image a stands after b"),
         ('ImageId,EncodedPixels\na,"1 2"\nb,\n', "line 2: "),
+        ("ImageId,EncodedPixels\na, \nb,\n", "line 2: .*one space between"),
+        ("ImageId,EncodedPixels\na, \na,1 2\nb,\n", "line 2: .*one space between"),
+        ("ImageId,EncodedPixels\na,1  2\nb,\n", "line 2: .*one space between"),
+        ("ImageId,EncodedPixels\na,1 2 \nb,\n", "line 2: .*one space between"),
+        ("ImageId,EncodedPixels\na,1\t2\nb,\n", "line 2: .*one space between"),
+        ("ImageId,EncodedPixels\na,01 2\nb,\n", "line 2: .*plain digits"),
+        ("ImageId,EncodedPixels\na,\u0661 2\nb,\n", "line 2: .*plain digits"),
+        ("ImageId,EncodedPixels\na,1 2\n\nb,\n", "line 3: 1 cell"),
         ("ImageId,EncodedPixels\na,1 1\n", r"no row for 1 image\(s\), the first is b"),
     ],
 )
 def test_the_validator_names_file_and_line(tmp_path, rows, message):
     path = tmp_path / "s.csv"
-    path.write_text(rows)
+    path.write_text(rows, encoding="utf-8")
     with pytest.raises(ValueError, match=message) as caught:
         submission.read(path, {"a": (2, 4), "b": (3, 3)})
     assert "s.csv" in str(caught.value)

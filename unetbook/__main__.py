@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import logging
 import sys
 
 from unetbook import recipes
@@ -63,11 +64,13 @@ def _parser():
 
 
 def _state(name):
-    """Whether a recipe is measured, with all its seeds and arms, or begun, or neither."""
+    """Whether a recipe is measured, with all its seeds and arms, or begun, or neither; or its result is damaged."""
     try:
         seeds = recipes.result(name).get("seeds", {})
     except FileNotFoundError:
         return ""
+    except (AttributeError, OSError, ValueError):
+        return "damaged"
     recipe = recipes.get(name)
     arms = set(getattr(recipe, "ARMS", ()))
     whole = [seed for seed, entry in seeds.items() if arms <= set(entry.get("arms", ()))]
@@ -91,7 +94,7 @@ def _list(options) -> int:
     for path in sorted((recipes.results_folder() / "weights").glob("*.keras")):
         try:
             task = store.passport(path).get("task", "")
-        except ValueError:
+        except (OSError, ValueError):
             task = "damaged: get it again"
         print(f"  {path}  {task}")
     return 0
@@ -107,6 +110,7 @@ def _fetch(options) -> int:
 def _predict(options) -> int:
     from unetbook import application, store  # Keras takes seconds to import
 
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it warns where pictures differ in size
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     model = store.load(options.model)
     done = application.predict(model, options.pictures, options.out, options.once, options.submission)
@@ -125,7 +129,7 @@ def _score(options) -> int:
         columns = [[row[name] for row in done.values.values()] for name in names]
         of = f"mean of {len(done.values)} of {len(done.values) + len(done.problems)}"
         print(f"{of:28}" + "".join(_cell(float(sum(column) / len(column))) for column in columns))
-    return _finished(done, f"written to {options.csv}" if options.csv else "scored")
+    return _finished(done, f"written to {options.csv}" if options.csv and done.values else "scored")
 
 
 def _cell(value) -> str:

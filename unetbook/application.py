@@ -12,7 +12,7 @@ import tifffile
 from skimage import segmentation
 
 from unetbook import averaging, instances, labels, nets, normalize, resizing, submission, tiling
-from unetbook.comparison import Done, put
+from unetbook.comparison import Done, check_target, put
 from unetbook.datasets import _images, folder
 
 LARGE = 2048 * 2048  # pixels from which on the tiles of one image have a progress bar of their own
@@ -20,26 +20,33 @@ BYTES_A_PIXEL = 110  # of memory at the peak, as measured on images of 4 and 9 m
 OUTLINE = (230, 159, 0)  # orange, RGB
 
 
-def pictures(paths, out) -> list[Path]:
-    """The picture files among ``paths``, files and folders, in order.
+def pictures(paths, out) -> tuple[list[Path], dict[Path, str]]:
+    """The picture files among ``paths``, files and folders, in order; and what is wrong with the other paths.
 
-    Raises ``FileNotFoundError`` for a path that is not there; ``ValueError`` for a folder without pictures, for two
-    files of one stem, whose results would overwrite each other, and where ``out`` is the folder of a picture: results
-    would stand among the pictures, and could replace labels of your own.
+    Raises ``ValueError`` where no picture is left, for two files of one stem, whose results would overwrite each other,
+    and where ``out`` is a file or the folder of a picture: results would stand among the pictures, and could replace
+    labels of your own.
     """
-    found = []
+    if Path(out).is_file():
+        raise ValueError(f"{out} is a file: give a folder for the results")
+    found, problems = [], {}
     for path in map(Path, paths):
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file or folder {path}")
-        found += folder.pictures_in(path) if path.is_dir() else [path]
+        try:
+            if not path.exists():
+                raise FileNotFoundError(f"there is no file or folder {path}")
+            found += folder.pictures_in(path) if path.is_dir() else [path]
+        except (OSError, ValueError) as error:
+            problems[path] = str(error)
+    if not found:
+        raise ValueError("; ".join(problems.values()) or "no pictures are given")
     owners = {}
-    for path in dict.fromkeys(found):
+    for path in {path.resolve(): path for path in found}.values():
         if path.stem in owners:
             raise ValueError(f"{owners[path.stem]} and {path} would both be written as {path.stem}: rename one")
-        if path.resolve().parent == Path(out).resolve():
+        if Path(out).resolve() in (path.parent.resolve(), path.resolve().parent):
             raise ValueError(f"{path} lies in {out}: give another folder for the results")
         owners[path.stem] = path
-    return list(owners.values())
+    return list(owners.values()), problems
 
 
 def answer(model, image, once=False, progress=False) -> np.ndarray:
@@ -99,16 +106,19 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
 
     Labels are 16-bit numbers, or a 32-bit TIFF from 65,536 objects on; each file appears when it is complete. csv_file:
     also write a submission (``unetbook.submission``) of the pictures that were read. report: called with a line of
-    progress for each picture. Returns what was found in each picture, in words, and the problems. Raises ``ValueError``
-    before the first picture for what ``check`` and ``pictures`` refuse, and for a name that no submission can hold.
+    progress for each picture. Returns what was found in each picture, in words, and the problems; of a picture that
+    could not be done, no results of an earlier run stay in ``out``. Raises ``ValueError`` before the first picture for
+    what ``check`` and ``pictures`` refuse, for a name that no submission can hold, and for a folder as csv_file.
     """
     check(model, objects=bool(csv_file))
-    files, out = pictures(paths, out), Path(out)
+    files, problems = pictures(paths, out)
+    out = Path(out)
     if csv_file:
+        check_target(csv_file)
         for file in files:
             submission.check_id(file.stem)
     out.mkdir(parents=True, exist_ok=True)
-    done, problems, rows = {}, {}, {}
+    done, rows = {}, {}
     for number, file in enumerate(files, start=1):
         try:
             image = _images.image(file.read_bytes(), file)
@@ -120,6 +130,8 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
             problems[file] = (
                 str(error) if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {error}"
             )
+            for old in ("labels.png", "labels.tif", "overlay.png"):
+                (out / f"{file.stem}_{old}").unlink(missing_ok=True)
             report(f"[{number}/{len(files)}] {file}: NOT done")
             continue
         done[file] = _in_words(found, model.metadata)
@@ -127,7 +139,10 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
             rows[file.stem] = labels.rle_rows(found)
         report(f"[{number}/{len(files)}] {file}: {done[file]}")
     if rows:
-        submission.write(csv_file, rows)
+        try:
+            submission.write(csv_file, rows)
+        except OSError as error:
+            problems[Path(csv_file)] = f"{csv_file} cannot be written: {error.strerror}"
     return Done(done, problems)
 
 

@@ -29,9 +29,11 @@ def score(truth, predicted, csv_file=None) -> Done:
     of the truth do not count as part of its stem. A file of two values, such as 0 and 255, is a mask: its 4-connected
     components are its objects, and a warning says so. csv_file: write the rows, empty for a truth without an answer.
     Returns {file of the truth: {score: value}}, and the problems: truth without an answer and answers without a truth
-    among them. Raises ``FileNotFoundError`` and ``ValueError`` for folders, and where two files of a folder have one
-    stem. Chapters 06 and 16.
+    among them. Raises ``FileNotFoundError`` and ``ValueError`` for folders, also as csv_file, and where two files of a
+    folder have one stem. Chapters 06 and 16.
     """
+    if csv_file:
+        check_target(csv_file)
     answers = _by_stem(file for file in folder.pictures_in(Path(predicted)) if not file.stem.endswith("_overlay"))
     truths = _by_stem(folder.pictures_in(Path(truth)))
     done, problems, used = {}, {}, set()
@@ -50,13 +52,16 @@ def score(truth, predicted, csv_file=None) -> Done:
     if csv_file and done:
         names = list(next(iter(done.values())))
         rows = [[file.name, *(done.get(file, {}).get(name, "") for name in names)] for file in truths.values()]
-        Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
 
         def write(draft):
             with draft.open("w", newline="", encoding="utf-8") as opened:
                 csv.writer(opened, lineterminator="\n").writerows([["image", *names], *rows])
 
-        put(Path(csv_file), write)
+        try:
+            Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
+            put(Path(csv_file), write)
+        except OSError as error:
+            problems[Path(csv_file)] = f"{csv_file} cannot be written: {error.strerror}"
     return Done(done, problems)
 
 
@@ -88,12 +93,22 @@ def _objects(file, like=None):
     """Numbers of objects in a file, int32 (H, W)."""
     if file.suffix.lower() in (".jpg", ".jpeg"):
         raise ValueError(f"{file} is a JPEG, which changes values: save label images as PNG or TIFF")
-    values = folder.object_numbers(_images.mask(file.read_bytes(), file, like=like, numbers=True))
+    mask = _images.mask(file.read_bytes(), file, like=like, numbers=True)
+    try:
+        values = folder.object_numbers(mask)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
     two = np.unique(values)
     if two.size == 2 and two[0] == 0 and (two[1] == 255 or labels.connected(values > 0).max() > 1):
         warnings.warn(f"{file} holds 0 and {two[1]} alone: its 4-connected components are its objects", stacklevel=4)
         return labels.connected(values > 0)
     return values
+
+
+def check_target(path) -> None:
+    """``ValueError`` where a file is to be written and a folder lies."""
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder: give a file to write")
 
 
 def put(path, write):

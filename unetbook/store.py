@@ -72,7 +72,10 @@ def passport(path) -> dict:
         raise FileNotFoundError(f"no model file at {path}: see `python -m unetbook list` for the models at hand")
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(_MEMBER))
+            facts = json.loads(archive.read(_MEMBER))
+        if not isinstance(facts, dict):
+            raise ValueError
+        return facts
     except (zipfile.BadZipFile, zlib.error, ValueError):
         raise ValueError(f"{path} is damaged or no .keras file: get it again") from None
     except KeyError:
@@ -89,7 +92,7 @@ def load(path):
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be loaded ({reason}): get it again from a source you trust") from error
     object.__setattr__(model, "metadata", metadata)  # not by Keras, which would wrap the dict to track layers in it
     return model

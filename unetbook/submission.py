@@ -6,6 +6,7 @@ and belong to one object at most.
 """
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from unetbook import labels
 
 HEADER = "ImageId,EncodedPixels"
+_RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*( [1-9][0-9]* [1-9][0-9]*)*)?")
 
 
 def write(path, predictions) -> Path:
@@ -45,7 +47,7 @@ def write(path, predictions) -> Path:
 
 def check_id(id_) -> None:
     """``ValueError`` for an image id that cannot stand in the file: empty, or with a comma, quote or line break."""
-    if not id_ or set(id_) & set(',"\r\n'):
+    if len(id_.splitlines()) != 1 or set(id_) & set(',"\r\n'):
         raise ValueError(f"{id_!r} cannot stand in a submission as an image id: rename the image")
 
 
@@ -55,17 +57,17 @@ def read(path, shapes) -> dict[str, np.ndarray]:
     shapes: {image id: (height, width)} of all images that must be answered. Returns {id: int32 (H, W)}, objects
     numbered in the order of their rows. Raises ``FileNotFoundError``, or ``ValueError`` naming the file and line, where
     the header is another, a row has not two cells, an image is unknown, missing, or its rows stand apart, images do not
-    ascend, an empty row stands beside others, run lengths are not valid for the image (``labels.rle_decode``), or two
-    objects of an image share a pixel.
+    ascend, an empty row stands beside others, run lengths are not valid for the image (``labels.rle_decode``) or not
+    written as the challenge writes them, or two objects of an image share a pixel.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no submission at {path}")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8: {error.reason}") from None
-    if not lines or lines[0] != HEADER:
+    if lines[0] != HEADER:
         raise ValueError(f"{path}, line 1: the header must be {HEADER}")
     found, last, counts = {}, "", {}
     for number, line in enumerate(lines[1:], start=2):
@@ -86,6 +88,8 @@ def read(path, shapes) -> dict[str, np.ndarray]:
             mask = labels.rle_decode(text, shapes[id_])
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
+        if not _RUNS.fullmatch(text):
+            raise ValueError(f"{where}: run lengths are whole numbers in plain digits with one space between them")
         if objects[mask].any():
             raise ValueError(f"{where}: shares {np.count_nonzero(objects[mask])} pixel(s) with an earlier object")
         counts[id_] = counts.get(id_, 0) + bool(text)

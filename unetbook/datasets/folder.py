@@ -83,7 +83,9 @@ def pictures_in(folder):
     pictures = [path for path in found if path.suffix.lower() in SUFFIXES]
     if not pictures:
         others = f", only {found[0].name} and the like" if found else ""
-        raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}){others}")
+        inner = next((path for path in sorted(folder.iterdir()) if path.is_dir()), None)
+        hint = f"; folders inside are not read: give {inner} and others by name" if inner else ""
+        raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}){others}{hint}")
     return pictures
 
 

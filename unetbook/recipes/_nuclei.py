@@ -40,7 +40,7 @@ def load(root=None) -> dict[str, Picture]:
     """All pictures by id, about a gigabyte; two minutes, for there is one file a nucleus."""
     pictures, dim = {}, []
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="image .* in several masks")  # six images; chapter 16 tells which
+        warnings.filterwarnings("ignore", message="image .* in several masks")  # of six images
         for sample in DATASET.load(root):
             look = normalize.bright_on_dark(sample.image).astype(np.float16)
             pictures[sample.id] = Picture(look, sample.labels.astype(np.int16), kind(sample.image), 0)

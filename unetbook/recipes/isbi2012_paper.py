@@ -44,7 +44,7 @@ SETTINGS = {
 }
 QUICK = {"filters": 2, "tile": 220, "steps": 3, "epochs": 2}
 TARGET = {"rand_thin": 0.06, "pixel_error": 0.09}
-PASSPORT = isbi2012_unet.PASSPORT | {"normalize": "as_it_is", "averaged": "rotations"}
+PASSPORT = isbi2012_unet.PASSPORT | {"averaged": "rotations"}
 THRESHOLDS = [round(float(t), 3) for t in 1 / (1 + np.exp(-np.arange(-12, 13) / 3))]  # 0.018 to 0.982, even in logits
 
 split, ids, build = isbi2012_unet.split, isbi2012_unet.ids, isbi2012_unet.build

@@ -40,6 +40,7 @@ PASSPORT = {
     "task": "interior of cells against membrane in serial-section electron microscopy",
     "classes": ["membrane", "interior"],
     "input": "one channel, uint8 / 255",
+    "normalize": "as_it_is",
     "training_data": "ISBI 2012 training slices 0 to 20 (Cardona et al. 2010; Arganda-Carreras et al. 2015)",
     "license": "MIT for the code; the slices are free for research with citation",
 }
