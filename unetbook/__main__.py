@@ -160,7 +160,7 @@ def _run(options) -> int:
 def _show_lab(result):
     """Print each arm's mean scores, and each difference with its 95 % interval."""
     for arm, scores in result.get("mean", {}).items():
-        print(f"{arm:32}" + "".join(f"{name} {value:.4f}  " for name, value in scores.items()))
+        print(f"{arm:32}  " + "".join(f"{name} {value:.4f}  " for name, value in scores.items()))
     for pair, scores in result.get("differences", {}).items():
         for name, difference in scores.items():
             low, high = difference["low"], difference["high"]
