@@ -13,6 +13,9 @@ from tools import kernel
 from tools.pairs import ROOT
 
 TWO_AT_ONCE = ["-n", "2", "--dist", "loadfile"]
+# Two at once, each with half of the cores, so that threads do not wait for one another.
+HALF = str(max(1, (os.cpu_count() or 2) // 2))
+SHARED = {"TF_NUM_INTRAOP_THREADS": HALF, "TF_NUM_INTEROP_THREADS": HALF, "OMP_NUM_THREADS": HALF}
 CHAPTERS = ["pytest", "--nbval", "chapters", *TWO_AT_ONCE, "-q"]
 
 
@@ -23,8 +26,8 @@ def test_parts() -> list[tuple[str, list[str], dict[str, str | None]]]:
         ("format", [*python, "ruff", "format", "--check", "."], {}),
         ("lint", [*python, "ruff", "check", "."], {}),
         ("book, warnings as errors", [*python, "tools.book"], {"UNETBOOK_DATA": None}),
-        ("tests, pairs and pages", [*python, "pytest", "-q", *TWO_AT_ONCE], {}),
-        ("chapters executed again", [*python, *CHAPTERS], {}),
+        ("tests, pairs and pages", [*python, "pytest", "-q", *TWO_AT_ONCE], SHARED),
+        ("chapters executed again", [*python, *CHAPTERS], SHARED),
     ]
 
 
@@ -37,7 +40,7 @@ def portability_parts(jax_python: str) -> list[tuple[str, list[str], dict[str, s
     # One other CPU: ``make spread`` tried both when the tolerances were set.
     cpu = kernel.other_cpu(kernel.cpu_flags())
     return [
-        (f"chapters {cpu}", chapters, kernel.IMITATED[cpu]),
+        (f"chapters {cpu}", chapters, SHARED | kernel.IMITATED[cpu]),
         ("package on JAX", backend, {"KERAS_BACKEND": "jax"}),
     ]
 
