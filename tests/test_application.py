@@ -327,12 +327,21 @@ def test_pictures_of_all_sorts(tmp_path, model_file, capsys):
         assert name in printed.err
 
 
-def test_a_large_picture_has_a_progress_bar(monkeypatch, capsys):
-    model, image = painter(), np.zeros((40, 60, 3), np.float32)
-    object.__setattr__(model, "metadata", passport(averaged=None))
-    assert application.answer(model, image, progress=True).shape == (40, 60)
-    shown = capsys.readouterr()
-    assert "100%" in shown.out + shown.err or "1/1" in shown.out + shown.err
+@pytest.mark.parametrize("large", [1, 10**6])
+def test_a_large_picture_has_a_progress_bar(place, model_file, monkeypatch, capsys, large):
+    folder, _ = place
+    monkeypatch.setattr(application, "LARGE", large)
+    command = [
+        "predict",
+        "--once",
+        "--model",
+        str(model_file),
+        "--out",
+        str(folder / "out"),
+        str(folder / "in/gray.png"),
+    ]
+    assert __main__.main(command) == 0
+    assert ("/tile" in capsys.readouterr().out) == (large == 1)
 
 
 def test_of_a_picture_that_fails_no_old_answer_stays(place, model_file, capsys):
@@ -344,7 +353,7 @@ def test_of_a_picture_that_fails_no_old_answer_stays(place, model_file, capsys):
     assert not list((folder / "out").iterdir())
 
 
-def test_targets_that_cannot_be_written_are_told_first_and_lose_nothing(place, model_file, monkeypatch, capsys):
+def test_targets_that_cannot_be_written_are_told_first_and_lose_nothing(place, model_file, capsys):
     folder, _ = place
     command = ["predict", "--model", str(model_file), str(folder / "in"), "--out"]
     assert __main__.main([*command, str(folder / "in/gray.png")]) == 1
@@ -363,7 +372,7 @@ def test_targets_that_cannot_be_written_are_told_first_and_lose_nothing(place, m
     assert "mean of 3 of" in printed.out and "s.csv cannot be written" in printed.err
 
 
-def test_score_names_the_file_that_is_wrong(place, tmp_path, capsys):
+def test_score_names_the_file_that_is_wrong(place):
     folder, truth = place
     (folder / "out").mkdir()
     cv2.imwrite(str(folder / "out/gray_labels.png"), np.dstack([truth.astype(np.uint8), truth, truth * 2]))
@@ -378,6 +387,14 @@ def test_results_never_stand_beside_a_link(place, model_file, capsys):
     out = str(folder / "links")
     assert __main__.main(["predict", "--model", str(model_file), "--out", out, str(folder / "links/gray.png")]) == 1
     assert "give another folder" in capsys.readouterr().err and len(list((folder / "links").iterdir())) == 1
+
+
+def test_a_link_of_another_name_is_a_picture_of_its_own(place, tmp_path):
+    folder, _ = place
+    (folder / "links").mkdir()
+    (folder / "links/other.png").symlink_to(folder / "in/gray.png")
+    given = [folder / "in/gray.png", folder / "links/other.png", folder / "in/../in/gray.png"]
+    assert application.pictures(given, tmp_path / "out") == (given[:2], {})
 
 
 def test_a_file_that_holds_code_is_refused(place, tmp_path, capsys):
@@ -431,8 +448,6 @@ def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
 
 
 def test_every_kept_network_names_a_known_normalization():
-    from unetbook import recipes
-
     for path in (recipes.results_folder() / "weights").glob("*.keras"):
         facts = store.passport(path)
         if "classes" in facts:  # an encoder has none, and is told how by its user

@@ -3,6 +3,7 @@
 ``python -m unetbook predict`` calls this. One bad file does not stop the others: it is named, and counted.
 """
 
+import os
 from pathlib import Path
 
 import cv2
@@ -40,7 +41,9 @@ def pictures(paths, out) -> tuple[list[Path], dict[Path, str]]:
     if not found:
         raise ValueError("; ".join(problems.values()) or "no pictures are given")
     owners = {}
-    for path in {path.resolve(): path for path in found}.values():
+    for path in found:
+        if owners.get(path.stem) and os.path.abspath(owners[path.stem]) == os.path.abspath(path):
+            continue  # one file, given twice
         if path.stem in owners:
             raise ValueError(f"{owners[path.stem]} and {path} would both be written as {path.stem}: rename one")
         if Path(out).resolve() in (path.parent.resolve(), path.resolve().parent):
