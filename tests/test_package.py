@@ -10,7 +10,7 @@ from tools.inputs import PACKAGE, imported_files
 from tools.pairs import ROOT
 
 FLOORS = [
-    {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "normalize"},
+    {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "normalize", "drafts"},
     {
         "augment",
         "nets",

@@ -12,8 +12,8 @@ import numpy as np
 import tifffile
 from skimage import segmentation
 
-from unetbook import averaging, instances, labels, nets, normalize, resizing, submission, tiling
-from unetbook.comparison import Done, check_target, put
+from unetbook import averaging, drafts, instances, labels, nets, normalize, resizing, submission, tiling
+from unetbook.comparison import Done
 from unetbook.datasets import _images, folder
 
 LARGE = 2048 * 2048  # pixels from which on the tiles of one image have a progress bar of their own
@@ -117,7 +117,7 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
     files, problems = pictures(paths, out)
     out = Path(out)
     if csv_file:
-        check_target(csv_file)
+        drafts.check_target(csv_file)
         for file in files:
             submission.check_id(file.stem)
     out.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ def _write_labels(out, stem, found):
         _write(png, found.astype(np.uint16))
         tif.unlink(missing_ok=True)
     else:
-        put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
+        drafts.put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
         png.unlink(missing_ok=True)
 
 
@@ -196,4 +196,4 @@ def _write(path, pixels):
     encoded, data = cv2.imencode(".png", pixels)
     if not encoded:
         raise ValueError(f"{path} could not be encoded")
-    put(path, lambda draft: draft.write_bytes(data.tobytes()))
+    drafts.put(path, lambda draft: draft.write_bytes(data.tobytes()))

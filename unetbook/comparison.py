@@ -4,14 +4,13 @@
 """
 
 import csv
-import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from unetbook import labels, scores
+from unetbook import drafts, labels, scores
 from unetbook.datasets import _images, folder
 
 
@@ -33,7 +32,7 @@ def score(truth, predicted, csv_file=None) -> Done:
     folder have one stem. Chapters 06 and 16.
     """
     if csv_file:
-        check_target(csv_file)
+        drafts.check_target(csv_file)
     answers = _by_stem(file for file in folder.pictures_in(Path(predicted)) if not file.stem.endswith("_overlay"))
     truths = _by_stem(folder.pictures_in(Path(truth)))
     done, problems, used = {}, {}, set()
@@ -58,8 +57,7 @@ def score(truth, predicted, csv_file=None) -> Done:
                 csv.writer(opened, lineterminator="\n").writerows([["image", *names], *rows])
 
         try:
-            Path(csv_file).parent.mkdir(parents=True, exist_ok=True)
-            put(Path(csv_file), write)
+            drafts.put(csv_file, write)
         except OSError as error:
             problems[Path(csv_file)] = f"{csv_file} cannot be written: {error.strerror}"
     return Done(done, problems)
@@ -103,19 +101,3 @@ def _objects(file, like=None):
         warnings.warn(f"{file} holds 0 and {two[1]} alone: its 4-connected components are its objects", stacklevel=4)
         return labels.connected(values > 0)
     return values
-
-
-def check_target(path) -> None:
-    """``ValueError`` where a file is to be written and a folder lies."""
-    if Path(path).is_dir():
-        raise ValueError(f"{path} is a folder: give a file to write")
-
-
-def put(path, write):
-    """Let ``write`` fill a draft, and put it in place when it is complete; no draft stays behind."""
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(draft)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -5,13 +5,12 @@ image without objects has one row with nothing after the comma. Pixels are count
 and belong to one object at most.
 """
 
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 
-from unetbook import labels
+from unetbook import drafts, labels
 
 HEADER = "ImageId,EncodedPixels"
 _RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*( [1-9][0-9]* [1-9][0-9]*)*)?")
@@ -35,13 +34,7 @@ def write(path, predictions) -> Path:
         lines += [f"{id_},{text}" for text in rows or [""]]
     if len(lines) == 1:
         raise ValueError("there is no image to submit")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    drafts.put(path, lambda draft: draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n"))
     return path
 
 
