@@ -1,15 +1,17 @@
 """The U-Net paper's first task as the paper did it, in all but its size. Chapter 15.
 
 Weight map, elastic deformation, SGD with momentum 0.99, one large tile a step, the mean of seven rotations. Smaller
-than in the paper: 16 channels on the first level instead of 64, and 21 slices to learn from instead of 30.
-What the paper does not tell is chosen here: the learning rate and its fall, the strength of turns and gray values, and
-the loss divided by the sum of the weights. ``isbi2012-no-weights`` and ``isbi2012-no-elastic`` leave one part out.
+than in the paper: 16 channels on the first level instead of 64, and 21 slices to learn from instead of 30. And faster:
+batch normalization, which the paper does not have, lets SGD learn in a quarter of an hour at a high rate.
+What the paper does not tell is chosen here: the learning rate, its rise and fall, the strength of turns and gray
+values, and the loss divided by the sum of the weights. ``isbi2012-no-weights`` and ``isbi2012-no-elastic`` leave one
+part out.
 """
 
 import keras
 import numpy as np
 
-from unetbook import averaging, labels, losses, scores, sizes, training, weightmap
+from unetbook import averaging, labels, losses, nets, scores, sizes, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.recipes import isbi2012_unet
 
@@ -26,14 +28,16 @@ SETTINGS = {
     "filters": 16,
     "classes": 2,
     "dropout": 0.5,
+    "normalization": "batch",
     "tile": 572,
     "batch": 1,
-    "steps": 200,
-    "epochs": 15,
+    "steps": 150,
+    "epochs": 10,
     "precision": "mixed_bfloat16",
     "optimizer": "SGD with momentum 0.99",
-    "learning_rate": 1e-3,
-    "schedule": "cosine to 0 over all steps",
+    "learning_rate": 0.05,
+    "warmup": 100,
+    "schedule": "up from 0 in the steps of the warm-up, then down to 0 along a cosine",
     "loss": "soft-max cross-entropy, divided by the sum of the weights",
     "w0": 10,
     "sigma": 5,
@@ -42,20 +46,25 @@ SETTINGS = {
     "augmentation": "flips, turns, zoom, gray values (unetbook.augment), and elastic deformation of that strength",
     "averaged": "7 rotations",
 }
-QUICK = {"filters": 2, "tile": 220, "steps": 3, "epochs": 2}
+QUICK = {"filters": 2, "tile": 220, "steps": 3, "epochs": 2, "warmup": 2}
 TARGET = {"rand_thin": 0.06, "pixel_error": 0.09}
 PASSPORT = isbi2012_unet.PASSPORT | {"averaged": "rotations"}
 THRESHOLDS = [round(float(t), 3) for t in 1 / (1 + np.exp(-np.arange(-12, 13) / 3))]  # 0.018 to 0.982, even in logits
 
-split, ids, build = isbi2012_unet.split, isbi2012_unet.ids, isbi2012_unet.build
-baselines = isbi2012_unet.baselines
+split, ids, baselines = isbi2012_unet.split, isbi2012_unet.ids, isbi2012_unet.baselines
+
+
+def build(settings) -> keras.Model:
+    """The network: images (N, H, W, 1) to logits (N, H - 184, W - 184, 2), channel 1 for the interior."""
+    options = {name: settings[name] for name in ("filters", "depth", "padding", "dropout", "normalization")}
+    return nets.unet((None, None, 1), settings["classes"], **options)
 
 
 def optimizer(settings) -> keras.optimizers.Optimizer:
-    """SGD with momentum 0.99 (section 3 of the paper), its learning rate falling to 0 along a cosine."""
-    steps = settings["steps"] * settings["epochs"]
-    rate = keras.optimizers.schedules.CosineDecay(settings["learning_rate"], steps)
-    return keras.optimizers.SGD(rate, momentum=0.99)
+    """SGD with momentum 0.99 (section 3 of the paper); its learning rate rises from 0, then falls along a cosine."""
+    falling = settings["steps"] * settings["epochs"] - settings["warmup"]
+    rise = {"warmup_target": settings["learning_rate"], "warmup_steps": settings["warmup"]}
+    return keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.0, falling, **rise), momentum=0.99)
 
 
 def batches(data, split, settings, seed) -> training.Tiles:
