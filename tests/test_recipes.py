@@ -220,8 +220,11 @@ def test_ablations_leave_out_one_part_each(pictures):
     for recipe in (isbi2012_paper, isbi2012_no_weights, isbi2012_no_elastic):
         settings = recipe.SETTINGS | recipe.QUICK | SMALL
         made[recipe.NAME] = recipe.batches(data, split, settings, seed=0)
-        optimizer = recipe.optimizer(settings)
-        assert optimizer.momentum == 0.99 and float(optimizer.learning_rate) == pytest.approx(1e-3)
+        optimizer, rates = recipe.optimizer(settings), []
+        for step in (0, settings["warmup"], settings["steps"] * settings["epochs"]):
+            optimizer.iterations.assign(step)
+            rates.append(float(optimizer.learning_rate))
+        assert optimizer.momentum == 0.99 and rates == pytest.approx([0, 0.05, 0], abs=1e-6)
     weights = {name: tiles.weights for name, tiles in made.items()}
     assert weights["isbi2012-no-weights"] is None
     assert np.array_equal(weights["isbi2012-paper"], weights["isbi2012-no-elastic"])
