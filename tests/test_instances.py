@@ -207,6 +207,36 @@ def test_regrow_by_as_many_pixels_as_it_is_told():
     np.testing.assert_array_equal(instances.regrow(at_edge, grow=3), at_edge)
 
 
+def test_regrow_from_sure_seeds_parts_what_is_bridged_and_keeps_the_outline():
+    """Along a row 0.9, a bridge that sinks to 0.6, and 0.9 again; rims of 0.5 at both ends, and 0.6 alone."""
+    row = np.array([0.1, 0.5, 0.9, 0.9, 0.7, 0.6, 0.7, 0.9, 0.5, 0, 0, 0, 0.6, 0], np.float32)[None]
+    assert instances.regrow(row, 0.5).tolist() == [[0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 2, 0]]
+    found = instances.regrow(row, 0.5, core=0.8)
+    assert found[0, :5].tolist() == [0, 1, 1, 1, 1] and found[0, 6:].tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
+    assert found[0, 5] in (1, 2)
+    assert instances.regrow(row, 0.5, core=0.8, smallest_seed=2).tolist() == [[0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]]
+    assert not instances.regrow(row, 0.5, core=0.8, smallest_seed=3).any()
+
+
+def test_sure_seeds_at_the_threshold_give_the_same_objects(truth):
+    """A core at or below the threshold finds the components that one threshold finds."""
+    for objects in truth:
+        prediction = np.clip(blurred(perfect(objects, "regrow"), 1.0), 0, 1)
+        one, other = instances.regrow(prediction, 0.6), instances.regrow(prediction, 0.6, core=0.4)
+        assert one.max() == other.max() and scores.objects(one, other).f > 0.99
+
+
+def test_a_waist_makes_no_object_of_its_own_where_small_seeds_are_none():
+    """Two bodies and a thin waist, whose interior of one pixel lies alone between two widths of border."""
+    objects = np.zeros((24, 40), np.int32)
+    objects[4:20, 3:15] = objects[4:20, 25:37] = 1
+    objects[11:13, 15:25] = 1
+    objects[10:13, 20] = 1
+    classes = perfect(objects, "border")
+    assert instances.border(classes).max() == 3
+    assert instances.border(classes, smallest_seed=2).max() == 2
+
+
 def test_border_target_agrees_with_a_plain_loop(truth):
     objects = truth[0][:80, :90]
     expected = np.zeros(objects.shape, int)
@@ -279,6 +309,8 @@ FLAT = np.full((4, 5), 0.4, np.float32)
         (FLAT, {"way": "watershed", "depth": 0}, "depth must be a positive number"),
         (FLAT, {"way": "regrow", "grow": 0}, "at least 1, not 0"),
         (FLAT, {"way": "regrow", "grow": 1.5}, "not 1.5"),
+        (FLAT, {"way": "regrow", "core": 1.5}, "not 1.5"),
+        (FLAT, {"way": "regrow", "core": 0.5, "smallest_seed": -1}, "smallest_seed must be a whole number"),
     ],
 )
 def test_errors_carry_the_fix(prediction, arguments, message):

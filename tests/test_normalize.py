@@ -97,8 +97,16 @@ def test_a_given_array_stays_as_it_is(rng):
     assert np.array_equal(image, before) and np.array_equal(normalize.as_it_is(image), image)
 
 
+def test_stretched_brings_a_camera_of_12_bits_to_the_full_range_and_inverts_nothing(rng):
+    image = np.round(4095 * rng.beta(2, 2, (64, 48, 1))) / 65535
+    shown = normalize.stretched(image)
+    assert shown.dtype == np.float32 and shown.min() == 0 and shown.max() == 1
+    assert np.corrcoef(shown.ravel(), image.ravel())[0, 1] > 0.99
+    assert np.allclose(normalize.stretched(0.5 * image), shown, atol=1e-5)
+
+
 def test_errors_name_the_fix():
-    with pytest.raises(ValueError, match=r"no normalization 'bright': known are as_it_is, bright_on_dark"):
+    with pytest.raises(ValueError, match=r"no normalization 'bright': known are as_it_is, bright_on_dark, stretched"):
         normalize.rule("bright")
     for rule in normalize.RULES.values():
         with pytest.raises(TypeError, match="uint8: scale it"):

@@ -20,12 +20,13 @@ def from_probabilities(prediction, way="components", threshold=0.5, smallest=0, 
     """Turn the prediction of one image into objects, by any way: the same call for each.
 
     prediction: floats of one image; probabilities, as ``nets.probabilities`` makes them of logits, or a distance map.
-    way, with the prediction it reads and the option that it takes beside ``threshold``:
+    way, with the prediction it reads and the options that it takes beside ``threshold``:
 
     - ``"components"``: foreground (H, W), (H, W, 1), or soft-max (H, W, 2) with the background first.
     - ``"watershed"``: the same; ``depth``, 1 px.
-    - ``"border"``: soft-max (H, W, 3) of background, interior, border; ``core``, ``None``.
-    - ``"regrow"``: foreground of a network that learned objects with a gap between them; ``grow``, 1 px.
+    - ``"border"``: soft-max (H, W, 3) of background, interior, border; ``core``, ``None``, and ``smallest_seed``, 0.
+    - ``"regrow"``: foreground of a network that learned objects with a gap between them; ``grow``, 1 px, ``core``,
+      ``None``, and ``smallest_seed``, 0.
     - ``"distance"``: distances (H, W) or (H, W, 1) in pixels, as the network returns them; ``depth``, 2 px, below
       which nothing is an object: of probabilities, at most 1, none is left.
 
@@ -63,33 +64,39 @@ def watershed(prediction, threshold=0.5, depth=1.0) -> np.ndarray:
     return _flood(_depths(mask), mask, depth)
 
 
-def border(prediction, threshold=0.5, core=None) -> np.ndarray:
+def border(prediction, threshold=0.5, core=None, smallest_seed=0) -> np.ndarray:
     """Objects from three classes, background, interior and border, which ``border_target`` makes.
 
     Seeds are the components of the pixels where interior is the most probable class, or, with ``core``, where its
     probability is at least that; they grow through the foreground, interior and border together, and meet where border
-    is most probable. Foreground without a seed is dropped.
+    is most probable. Foreground without a seed is dropped. smallest_seed: fewer pixels of interior, such as the waist
+    of a thin object leaves between two widths of border, are no seed.
     """
     classes = _probabilities(prediction, (3,))
     mask = _reaches(classes[..., 1] + classes[..., 2], threshold)
     inside = classes.argmax(axis=-1) == 1 if core is None else _reaches(classes[..., 1], core)
-    seeds = labels.connected(inside & mask)
-    return segmentation.watershed(classes[..., 2], seeds, mask=mask)
+    return segmentation.watershed(classes[..., 2], _seeds(inside & mask, smallest_seed), mask=mask)
 
 
-def regrow(prediction, threshold=0.5, grow=1) -> np.ndarray:
+def regrow(prediction, threshold=0.5, grow=1, core=None, smallest_seed=0) -> np.ndarray:
     """Objects that were learned with a gap between them (``labels.separate``): components, grown back into the gap.
 
     A morphological closing tells what is gap: it fills what is at most 2 ``grow`` pixels wide and leaves other
     outlines where they are. The gap of ``labels.separate`` is two pixels wide, so ``grow=1`` undoes it; background as
     narrow between objects that never touched is filled too. Each object takes the pixels that it reaches first.
+    With ``core`` two thresholds part what one does at once: objects are seeded by components of pixels of at least
+    ``core``, reach as far as ``threshold`` says, and meet where the probability is least; what has no seed is dropped.
+    smallest_seed: components of fewer pixels are no seed.
     """
     if not isinstance(grow, (int, np.integer)) or grow < 1:
         raise ValueError(f"grow must be a whole number of pixels of at least 1, not {grow!r}; 'components' grows none")
-    mask = _foreground(prediction, threshold)
+    probability = _probabilities(prediction, (1, 2))[..., -1]
+    mask = _reaches(probability, threshold)
     padded = np.pad(mask, grow, mode="edge").astype(np.uint8)  # a gap goes on beyond the image
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _CROSS, iterations=int(grow))[grow:-grow, grow:-grow]
-    return segmentation.watershed(np.zeros(mask.shape, np.uint8), labels.connected(mask), mask=closed > 0)
+    sure = mask if core is None else mask & _reaches(probability, core)
+    landscape = np.zeros(mask.shape, np.uint8) if core is None else -probability
+    return segmentation.watershed(landscape, _seeds(sure, smallest_seed), mask=closed > 0)
 
 
 def distance(prediction, threshold=0.5, depth=2.0) -> np.ndarray:
@@ -134,6 +141,14 @@ def distance_target(objects) -> np.ndarray:
         inside = objects[box] == number
         target[box][inside] = _depths(inside)[inside]
     return target
+
+
+def _seeds(mask, smallest_seed):
+    """4-connected components of at least that many pixels."""
+    if not isinstance(smallest_seed, (int, np.integer)) or smallest_seed < 0:
+        raise ValueError(f"smallest_seed must be a whole number of pixels, 0 to keep every seed, not {smallest_seed!r}")
+    seeds = labels.connected(mask)
+    return without_small(seeds, smallest_seed) if smallest_seed else seeds
 
 
 def _relabeled(objects):

@@ -49,9 +49,10 @@ def light_ground(image) -> bool:
 
 
 def stretched(image) -> np.ndarray:
-    """The image between its percentiles, to be looked at; not inverted."""
+    """The image between its percentiles, not inverted: for phase contrast, and to be looked at."""
+    image = _checked(image)
     low, high = np.percentile(image, [LOW, HIGH])
-    return np.clip((image - low) / max(high - low, _step(image)), 0, 1)
+    return np.clip((image - np.float32(low)) / np.float32(max(high - low, _step(image))), 0, 1)
 
 
 def _step(image) -> float:
@@ -60,7 +61,7 @@ def _step(image) -> float:
     return 1 / 255 if eight_bits else 8 / 65535
 
 
-RULES = {rule.__name__: rule for rule in (as_it_is, bright_on_dark)}
+RULES = {rule.__name__: rule for rule in (as_it_is, bright_on_dark, stretched)}
 
 
 def rule(name):

@@ -14,7 +14,7 @@ import numpy as np
 from unetbook import instances, labels, losses, normalize, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.datasets import dsb2018
-from unetbook.recipes import _precision
+from unetbook.recipes import _precision, _strata
 from unetbook.recipes._fields import same_field
 from unetbook.recipes._schedule import falling_adam as optimizer
 
@@ -71,16 +71,8 @@ def kind(image) -> str:
 
 def split(data) -> dict[str, list[str]]:
     """Ids by part, 70, 10 and 20 % of each kind; all images of a field in one part."""
-    parts = {name: [] for name in FRACTIONS}
-    for of_kind in sorted({picture.kind for picture in data.values()}):
-        ids_of_kind = [id_ for id_, picture in data.items() if picture.kind == of_kind]
-        fields = [data[id_].field for id_ in ids_of_kind]
-        if any(data[id_].field in fields for id_ in data if data[id_].kind != of_kind):
-            raise ValueError(f"a field has images of kind {of_kind!r} and of another: it cannot stay in one part")
-        for name, chosen in zip(
-            FRACTIONS, training.split(ids_of_kind, tuple(FRACTIONS.values()), SPLIT_SEED, fields), strict=True
-        ):
-            parts[name] += chosen
+    kinds, fields = ([getattr(picture, name) for picture in data.values()] for name in ("kind", "field"))
+    parts = _strata.split(list(data), kinds, fields, FRACTIONS, SPLIT_SEED)
     return {name: sorted(chosen) for name, chosen in parts.items()}
 
 

@@ -181,7 +181,8 @@ def _merge(path, head, news):
         result["std"] = _json.rounded({n: statistics.stdev(c) if len(c) > 1 else None for n, c in columns.items()})
         met = [result["mean"][name] <= most for name, most in result["target"].items()]
         met += [result["mean"][name] >= least for name, least in result.get("least", {}).items()]
-        result["target_met"] = all(met)
+        if met:
+            result["target_met"] = all(met)
     if news:
         _json.write(path, result)
     return result

@@ -14,10 +14,10 @@ import numpy as np
 from scipy import fft
 from skimage.filters import threshold_otsu
 
-from unetbook import instances, labels, losses, nets, resizing, scores, tiling, training, weightmap
+from unetbook import instances, labels, losses, nets, normalize, resizing, scores, tiling, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.datasets import usiigaci
-from unetbook.recipes import _object_scores
+from unetbook.recipes import _object_scores, _strata
 from unetbook.recipes._schedule import falling_adam as optimizer
 
 DATASET = usiigaci
@@ -25,21 +25,24 @@ LOSS = losses.CrossEntropy(reduction="mean_with_sample_weight")
 SIDE = 512  # pixels that a picture of 1022 x 1024 is squeezed to
 FRACTIONS = {"train": 0.6, "validation": 0.16, "test": 0.24}
 SPLIT_SEED = 50
-SAME_PLACE = 13  # standard deviations of the phase correlation of two pictures; by chance it reaches ten or so
+LARGE = 2000  # pixels; the median cell has 2,658 and more in 23 pictures, and at most 1,618 in the other 27
+SAME_PLACE = 40  # standard deviations of the phase correlation of two pictures; with one mirrored it reaches 22 at most
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)  # weights in the loss move where to cut
 FEW = (0.3, 0.5, 0.7, 0.9)  # of these, after each epoch
-PARTING = {"regrow": "threshold", "border": "core"}  # what parts the cells of a way
-OPTIONS = {"regrow": [{"grow": pixels} for pixels in (1, 2, 3)], "border": [{"core": core} for core in THRESHOLDS]}
+FIRST = 8  # training pictures that are judged then
+OPTIONS = {"regrow": [{"grow": pixels} for pixels in (1, 2, 3)], "border": [{}]}  # besides the seeds
+SEEDS = (0, 6, 12)  # pixels; a smaller seed is none
 SMALLEST = (0, 25, 50, 100)  # pixels at the size that is worked on
 CRUMB = usiigaci.SMALLEST // 4  # pixels at that size; thin parts of a cell break off when it is squeezed
 
 
 class Picture(NamedTuple):
-    """One picture squeezed, float32 (SIDE, SIDE, 1); its cells, int32 (SIDE, SIDE), and those at its own size."""
+    """One picture squeezed, float32 (SIDE, SIDE, 1); its cells, int32 (SIDE, SIDE), those at its own size; its kind."""
 
     image: np.ndarray
     cells: np.ndarray
     truth: np.ndarray
+    kind: str
 
 
 def load(root=None) -> dict[str, Picture]:
@@ -47,20 +50,27 @@ def load(root=None) -> dict[str, Picture]:
     pictures = {}
     for sample in DATASET.load(root):
         cells = usiigaci.without_crumbs(resizing.stretched_labels(sample.labels, SIDE, SIDE), CRUMB)
-        pictures[sample.id] = Picture(resizing.squeezed(sample.image, SIDE), cells, sample.labels)
+        image = resizing.squeezed(normalize.stretched(sample.image), SIDE)
+        pictures[sample.id] = Picture(image, cells, sample.labels, kind(sample.labels))
     return pictures
 
 
+def kind(cells) -> str:
+    """Two kinds of picture lie in the set, and nothing between them: the median cell tells which this is."""
+    areas = np.bincount(cells.ravel())[1:]
+    return "large cells" if areas.any() and np.median(areas[areas > 0]) > LARGE else "small cells"
+
+
 def split(data) -> dict[str, list[str]]:
-    """Ids by part; pictures of one place stay together."""
-    parts = training.split(list(data), tuple(FRACTIONS.values()), SPLIT_SEED, places([p.image for p in data.values()]))
-    return dict(zip(FRACTIONS, parts, strict=True))
+    """Ids by part, 60, 16 and 24 % of each kind; pictures of one place stay together."""
+    kinds = [picture.kind for picture in data.values()]
+    return _strata.split(list(data), kinds, places([p.image for p in data.values()]), FRACTIONS, SPLIT_SEED)
 
 
 def places(images) -> list[int]:
     """A number for each picture, equal where two show one place: the numbers of the sets tell no order in time.
 
-    Cells crawl on and a stage returns a little beside; what stays are details of the dish. Phase correlation finds them
+    Cells crawl on and a stage returns slightly off; what stays are details of the dish. Phase correlation finds them
     at any shift: the cross-correlation of two pictures with every frequency made equally strong, which peaks sharply at
     the shift by which they agree. Chapter 18.
     """
@@ -92,24 +102,24 @@ def build(settings) -> keras.Model:
 
 
 def batches(data, split, settings, seed) -> training.Tiles:
-    """Random tiles of the training pictures with the settings' target and weights."""
-    chosen = [data[id_] for id_ in split["train"]]
-    targets = [target(picture.cells, settings) for picture in chosen]
-    return training.Tiles(
-        [picture.image for picture in chosen],
-        [classes for classes, _ in targets],
-        settings["tile"],
-        settings["tile"],
-        settings["batch"],
-        settings["steps"],
-        seed,
-        augment=Augmenter(**settings["augmentation"]),
-        weights=[weights for _, weights in targets],
-    )
+    """Random tiles of the training pictures with the settings' target and weights.
+
+    The cells are turned and deformed, and the target is made of what comes out: pixels of a gap that is turned itself,
+    each from the nearest one, no longer part cells that touch.
+    """
+    augmenter = Augmenter(**settings["augmentation"])
+
+    def augment(image, cells, rng):
+        image, cells = augmenter(image, cells, rng)
+        return image, *target(cells, settings)
+
+    chosen, tile = [data[id_] for id_ in split["train"]], settings["tile"]
+    images, cells = [picture.image for picture in chosen], [picture.cells for picture in chosen]
+    return training.Tiles(images, cells, tile, tile, settings["batch"], settings["steps"], seed, augment)
 
 
 def target(cells, settings) -> tuple[np.ndarray, np.ndarray]:
-    """Classes int8 (H, W) and weights float32 (H, W) of one picture."""
+    """Classes int8 (H, W) and weights float32 (H, W) of one picture or tile."""
     if settings["way"] == "border":
         return instances.border_target(cells).astype(np.int8), np.ones(cells.shape, np.float32)
     apart = labels.separate(cells)
@@ -122,48 +132,70 @@ def probabilities(model, image) -> np.ndarray:
 
 
 def validate(model, data, split) -> dict:
-    """Cross-entropy of cell against background on the validation pictures, and the best F of a few thresholds."""
-    known = {id_: probabilities(model, data[id_].image) for id_ in split["validation"]}
+    """Cross-entropy of cell against background, every pixel alike, and the best F of a few thresholds.
+
+    On the validation pictures, and on the first few training pictures as they are: ``train_f`` beside ``val_f`` tells
+    whether a network knows too little or has learned its pictures by heart.
+    """
+    return {
+        **{f"val_{name}": value for name, value in _judged(model, data, split["validation"]).items()},
+        **{f"train_{name}": value for name, value in _judged(model, data, split["train"][:FIRST]).items()},
+    }
+
+
+def _judged(model, data, ids):
+    known = {id_: probabilities(model, data[id_].image) for id_ in ids}
     losses_of = []
     for id_, prediction in known.items():
         inside = (labels.separate(data[id_].cells) if prediction.shape[-1] == 2 else data[id_].cells) > 0
         right = np.where(inside, 1 - prediction[..., 0], prediction[..., 0])
         losses_of.append(-np.mean(np.log(np.clip(right, 1e-7, 1))))
     tried = [{"way": _way(known), "threshold": threshold, "smallest": SMALLEST[1]} for threshold in FEW]
-    f = max(
-        _f({id_: instances.from_probabilities(one, **choices) for id_, one in known.items()}, data) for choices in tried
-    )
-    return {"val_loss": float(np.mean(losses_of)), "val_f": f}
+    return {"loss": float(np.mean(losses_of)), "f": max(_f(_found(known, choices), data) for choices in tried)}
 
 
 def evaluate(model, data, split) -> dict:
     """Scores of the test pictures at their own size, with the choices that have the best F on validation.
 
-    ``swept``: the same for each value of what parts the cells, the threshold of ``regrow`` or the core of ``border``;
-    nothing is chosen by them. They tell what fewer merged cells cost in split and missed ones.
+    ``swept``: the same for each value of ``core``, above which a pixel seeds a cell; nothing is chosen by it. It tells
+    what fewer merged cells cost in split and missed ones. ``plain``: read at 0.5, with nothing chosen, as chapter 09
+    does.
     """
     choices = _choose({id_: probabilities(model, data[id_].image) for id_ in split["validation"]}, data)
     seen = {id_: probabilities(model, data[id_].image) for id_ in split["test"]}
-
-    def judged(choices):
-        return scored({id_: instances.from_probabilities(one, **choices) for id_, one in seen.items()}, data)
-
-    parting = PARTING[choices["way"]]
-    swept = [{parting: value, **judged(choices | {parting: value})["scores"]} for value in THRESHOLDS]
-    return {**judged(choices), "choices": choices, "swept": swept}
+    return {
+        **scored(_found(seen, choices), data),
+        "choices": choices,
+        "swept": [{"core": c, **scored(_found(seen, choices | {"core": c}), data)["scores"]} for c in THRESHOLDS],
+        "plain": scored(_found(seen, {"way": choices["way"]}), data)["scores"],
+    }
 
 
 def _choose(known, data):
-    """The way of these predictions with the threshold, option and smallest cell that have the best F."""
-    way, best = _way(known), None
-    for threshold, option in itertools.product(THRESHOLDS, OPTIONS[way]):
-        choices = {"way": way, "threshold": threshold, **option}
-        found = {id_: instances.from_probabilities(one, **choices) for id_, one in known.items()}
+    """What has the best F: first threshold and core, then how a gap is filled and which seeds and cells are too small.
+
+    A core below the threshold of a gap is the threshold itself.
+    """
+    way = _way(known)
+    wanted = [
+        {"way": way, "threshold": threshold, "core": core, "smallest_seed": SEEDS[1]}
+        for threshold, core in itertools.product(THRESHOLDS, THRESHOLDS)
+        if way == "border" or core >= threshold
+    ]
+    best = max(wanted, key=lambda choices: _f(_found(known, choices | {"smallest": SMALLEST[1]}), data))
+    tried = []
+    for option, seed in itertools.product(OPTIONS[way], SEEDS):
+        choices = best | option | {"smallest_seed": seed}
+        found = _found(known, choices)
         for smallest in SMALLEST:
             f = _f({id_: instances.without_small(one, smallest) for id_, one in found.items()}, data)
-            if best is None or f > best[0]:
-                best = f, choices | {"smallest": smallest}
-    return best[1]
+            tried.append((f, choices | {"smallest": smallest}))
+    return max(tried, key=lambda one: one[0])[1]
+
+
+def _found(known, choices):
+    """The cells of predictions {id: soft-max} by these choices."""
+    return {id_: instances.from_probabilities(one, **choices) for id_, one in known.items()}
 
 
 def scored(found, data) -> dict:
@@ -176,6 +208,7 @@ def scored(found, data) -> dict:
         truth, answer = data[id_].truth, resizing.stretched_labels(small, *data[id_].truth.shape)
         rows[id_] = _object_scores.of_image(truth, answer, "cells") | {"seg": scores.seg(truth, answer)}
         rows[id_]["touching"] = len(np.unique(truth[(truth > 0) & (labels.separate(truth) == 0)]))
+        rows[id_]["kind"] = data[id_].kind
     cells = np.array([row["cells"] for row in rows.values()])
     seg = float(np.dot([row["seg"] for row in rows.values()], cells) / max(cells.sum(), 1))
     return {"scores": _object_scores.together(rows.values(), "cells") | {"seg": seg}, "images": rows}
@@ -193,8 +226,8 @@ def baselines(data, split) -> dict[str, dict]:
             (rough > threshold_otsu(rough)).astype(np.float32), "watershed", smallest=50
         )
 
-    def perfect(mask, way):
-        return instances.from_probabilities(mask.astype(np.float32), way)
+    def perfect(mask, way, **options):
+        return instances.from_probabilities(mask.astype(np.float32), way, **options)
 
     answers = {
         "nothing found": lambda one: np.zeros_like(one.cells),
@@ -202,7 +235,13 @@ def baselines(data, split) -> dict[str, dict]:
         "truth as a mask, components": lambda one: perfect(one.cells > 0, "components"),
         "truth as a mask, watershed": lambda one: perfect(one.cells > 0, "watershed"),
         "truth with gaps, regrown": lambda one: perfect(labels.separate(one.cells) > 0, "regrow"),
+        "the same, no small seeds": lambda one: perfect(
+            labels.separate(one.cells) > 0, "regrow", core=0.5, smallest_seed=SEEDS[-1]
+        ),
         "truth with a border class": lambda one: perfect(np.eye(3)[instances.border_target(one.cells)], "border"),
+        "border class, no small seeds": lambda one: perfect(
+            np.eye(3)[instances.border_target(one.cells)], "border", smallest_seed=SEEDS[-1]
+        ),
         "truth at half size": lambda one: one.cells,
     }
     found = {name: {id_: answer(data[id_]) for id_ in split["test"]} for name, answer in answers.items()}

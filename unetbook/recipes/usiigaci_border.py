@@ -6,6 +6,7 @@ NAME = "usiigaci-border"
 SUMMARY = "touching cells: a class for their border"
 DATASET, LOSS, SEEDS = usiigaci_weights.DATASET, usiigaci_weights.LOSS, usiigaci_weights.SEEDS
 SETTINGS = usiigaci_weights.SETTINGS | {"way": "border", "classes": 3, "w0": 0}
-QUICK, TARGET, KEPT = usiigaci_weights.QUICK, usiigaci_weights.TARGET, False
+QUICK, TARGET = usiigaci_weights.QUICK, usiigaci_weights.TARGET
+PASSPORT = usiigaci_weights.PASSPORT | {"classes": ["background", "interior", "border"]}
 
 load, split, ids, build, optimizer, batches, validate, evaluate, baselines = _touching.PARTS

@@ -6,6 +6,7 @@ NAME = "usiigaci-no-weights"
 SUMMARY = "touching cells: gaps, and every pixel alike"
 DATASET, LOSS, SEEDS = usiigaci_weights.DATASET, usiigaci_weights.LOSS, usiigaci_weights.SEEDS
 SETTINGS = usiigaci_weights.SETTINGS | {"w0": 0}
-QUICK, TARGET, KEPT = usiigaci_weights.QUICK, usiigaci_weights.TARGET, False
+QUICK, TARGET = usiigaci_weights.QUICK, usiigaci_weights.TARGET
+PASSPORT = usiigaci_weights.PASSPORT
 
 load, split, ids, build, optimizer, batches, validate, evaluate, baselines = _touching.PARTS
