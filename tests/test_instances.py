@@ -180,6 +180,19 @@ def test_small_objects_go_and_the_numbering_closes():
     assert instances.without_small(objects, 0).tolist() == objects.tolist()
 
 
+def test_one_piece_is_the_one_with_most_probability_and_has_no_holes():
+    found = np.zeros((20, 20))
+    found[2:9, 2:9], found[4:6, 4:6] = 0.9, 0.1  # 45 pixels, 40.5 in sum, and a hole
+    found[11:19, 11:18] = 0.6  # 56 pixels, 33.6 in sum
+    piece = np.zeros((20, 20), bool)
+    piece[2:9, 2:9] = True
+    assert instances.one_piece(found).dtype == bool and np.array_equal(instances.one_piece(found), piece)
+    assert np.array_equal(instances.one_piece(found, 0.05), piece)
+    assert not instances.one_piece(found, 0.95).any() and instances.one_piece(np.ones((3, 3))).all()
+    with pytest.raises(ValueError, match="threshold must be greater than 0"):
+        instances.one_piece(found, 0)
+
+
 def test_regrow_undoes_the_cut_and_leaves_other_outlines():
     objects = discs((40, 64), (20, 16, 12), (20, 48, 12))
     objects[10:30, 28:37] = 3  # touches both
@@ -214,7 +227,9 @@ def test_regrow_from_sure_seeds_parts_what_is_bridged_and_keeps_the_outline():
     found = instances.regrow(row, 0.5, core=0.8)
     assert found[0, :5].tolist() == [0, 1, 1, 1, 1] and found[0, 6:].tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
     assert found[0, 5] in (1, 2)
-    assert instances.regrow(row, 0.5, core=0.8, smallest_seed=2).tolist() == [[0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]]
+    assert instances.regrow(row, 0.5, core=0.8, smallest_seed=2).tolist() == [
+        [0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
+    ]
     assert not instances.regrow(row, 0.5, core=0.8, smallest_seed=3).any()
 
 

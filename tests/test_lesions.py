@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from unetbook import __main__, application, nets, resizing, scores, sizes, store
-from unetbook.datasets import synthetic
+from unetbook import __main__, application, instances, nets, resizing, scores, sizes, store
+from unetbook.datasets import isic2017, synthetic
 from unetbook.recipes import _keep, _lesions, isic2017_improved, isic2017_study, isic2017_unet
 
 RECIPES = (isic2017_study, isic2017_improved, isic2017_unet)
@@ -47,6 +47,41 @@ def test_each_image_is_tested_in_one_fold_and_learned_from_in_three(data):
     assert all(learned.count(id_) == 3 for id_ in data)
 
 
+def test_each_part_has_its_share_of_each_kind_and_of_large_lesions(data):
+    of_size = sorted(data, key=lambda id_: data[id_].lesion.mean(dtype=float))
+    kinds = {id_: _lesions.KINDS[number % 3][1] for number, id_ in enumerate(of_size)}
+    parts = _lesions.split({id_: data[id_]._replace(kind=kinds[id_]) for id_ in reversed(of_size)})
+    for part in parts.values():
+        assert sorted(kinds[id_] for id_ in part) == sorted(name for _, name in _lesions.KINDS[:3])
+    parts = _lesions.split(data)  # all of one kind: each part has one of the five largest
+    assert all(len(set(of_size[-5:]) & set(part)) == 1 for part in parts.values())
+
+
+def test_kinds_are_told_by_the_ids():
+    found = [_lesions.kind(f"ISIC_{number:07}") for number in (1769, 8025, 9995, 12099, 14428, 14568)]
+    assert found == [_lesions.KINDS[k][1] for k in (0, 0, 1, 2, 2, 3)]
+
+
+def test_images_of_the_publisher_are_made_smaller(monkeypatch, folder):
+    monkeypatch.setattr(_lesions, "LONGEST", 48)
+    small, own = _lesions.load(folder), isic2017.load(folder)
+    for sample in own:
+        picture = small[sample.id]
+        assert picture.image.shape == (32, 48, 3) and picture.lesion.shape == (32, 48)
+        assert picture.lesion.mean(dtype=float) == pytest.approx(sample.labels.mean(), rel=0.1, abs=0.02)
+        assert set(np.unique(picture.lesion)) == {0, 1}
+
+
+def test_colors_change_and_masks_stay(data):
+    settings = isic2017_improved.SETTINGS | {"side": 32, "batch": 8, "steps": 1}
+    split = {"train": list(data)[:2]}
+    changed = _lesions.batches(data, split, settings, seed=0)[0][0]
+    same = _lesions.batches(data, split, settings | {"color": 0}, seed=0)[0][0]
+    ratio = np.median(changed / np.maximum(same, 0.05), axis=(1, 2))
+    assert ratio.shape == (8, 3) and 0.89 < ratio.min() < 0.97 and 1.03 < ratio.max() < 1.11
+    assert np.ptp(ratio, axis=1).min() > 0  # each channel by itself
+
+
 def test_squeezed_and_stretched_back_a_picture_keeps_its_places():
     ramp = np.dstack([np.tile(np.linspace(0, 1, 90, dtype=np.float32), (60, 1))] * 2)
     assert resizing.squeezed(ramp, 30).shape == (30, 30, 2) and resizing.squeezed(ramp[..., :1], 120).shape[2] == 1
@@ -80,25 +115,59 @@ def test_scores_are_those_of_the_pictures_own_size(data):
     assert found["scores"]["dice"] == pytest.approx(np.mean(each)) and 0.8 < np.mean(each) < 1
     pooled = scores.dice(np.stack([p.lesion > 0 for p in data.values()]), np.stack(list(squeezed.values())))
     assert found["scores"]["pooled_dice"] == pytest.approx(pooled)
-    image = found["images"]["ISIC_0000000"]
-    assert image["lesion"] == pytest.approx(data["ISIC_0000000"].lesion.mean(dtype=float))
+    image, picture = found["images"]["ISIC_0000000"], data["ISIC_0000000"]
+    assert image["lesion"] == pytest.approx(picture.lesion.mean(dtype=float)) and not image["touches"]
+    gray = picture.image.astype(float).mean(axis=2)
+    expected = gray[picture.lesion == 0].mean() - gray[picture.lesion == 1].mean()
+    assert image["contrast"] == pytest.approx(expected, abs=1e-3) and image["kind"] == "colored stickers"
+    whole = picture._replace(lesion=np.ones_like(picture.lesion))
+    row = _lesions.scored({"a": whole.lesion > 0}, {"a": whole})["images"]["a"]
+    assert row["touches"] and row["contrast"] == 0 and row["dice"] == 1
 
 
 def test_the_threshold_comes_from_the_validation_images(data, monkeypatch):
     ids = list(data)
     split = {"validation": ids[:4], "test": ids[4:8]}
 
-    def answer(model, image, side, averaged):
+    def answer(model, image, side, averaged=False):
         picture = next(one for one in data.values() if one.image is image)
         wide = cv2.dilate(picture.lesion.astype(np.uint8), np.ones((9, 9), np.uint8))
-        return np.where(picture.lesion > 0, 0.9, np.where(wide, 0.55, 0.0))
+        found = np.where(picture.lesion > 0, 0.9, np.where(wide, 0.55, 0.0))
+        found[:4, :4] = 0.95  # a mole that is not meant
+        return found
+
+    def in_square(model, image, side):
+        return resizing.squeezed(answer(model, image, side)[..., None], side)
 
     monkeypatch.setattr(_lesions, "probability", answer)
+    monkeypatch.setattr(_lesions, "probability_in_square", in_square)
     found = _lesions.evaluate(None, data, split, 32, True)
     assert found["without_averaging"]["scores"] == found["scores"]
     assert "without_averaging" not in _lesions.evaluate(None, data, split, 32, False)
-    assert found["choices"] == {"threshold": 0.6} and found["scores"]["dice"] == 1
+    assert found["choices"] == {"threshold": 0.6} and found["scores"]["dice"] == 1 > found["all_pieces"]["dice"]
     assert set(found["images"]) == set(split["test"])
+    every = _lesions.evaluate(None, data, split, 32, False, whole=False)
+    assert "all_pieces" not in every and every["scores"] == found["all_pieces"]
+    assert set(found["otherwise"]) == {"square_dice", "soft_dice", "square_pooled", "soft_pooled"}
+    judged = _lesions.validate(None, data, split | {"train": ids[8:]}, 32)
+    assert judged["val_dice"] < 1 and set(judged) == {"val_loss", "val_dice", "train_loss", "train_dice"}
+
+
+def test_dice_in_the_square_by_hand(monkeypatch):
+    lesion = np.zeros((4, 4), np.int8)
+    lesion[:2] = 1
+    picture = _lesions.Picture(np.zeros((4, 4, 3), np.float16), lesion, "ruler")
+    answers = {"a": np.where(lesion, 0.75, 0.25), "b": np.where(lesion, 1.0, 0.0)}
+    data = {"a": picture, "b": picture._replace(image=picture.image + 1)}
+
+    def in_square(model, image, side):
+        return answers["a" if image.max() == 0 else "b"][..., None]
+
+    monkeypatch.setattr(_lesions, "probability_in_square", in_square)
+    found = _lesions._otherwise(None, data, ["a", "b"], 4)
+    assert found == pytest.approx(
+        {"square_dice": 1, "square_pooled": 1, "soft_dice": (0.75 + 1) / 2, "soft_pooled": (2 * 6 + 2 * 8) / (16 + 16)}
+    )
 
 
 def test_averaging_turns_the_square_not_the_picture(data):
@@ -112,6 +181,7 @@ def test_the_dark_side_is_the_lesion(data):
     parts = _lesions.split(data)
     answers = _lesions.baselines(dict(data) | {"ISIC_9999999": next(iter(data.values()))}, parts)
     assert answers["otsu"]["scores"]["dice"] > answers["constant"]["scores"]["dice"] > 0.1
+    assert answers["truth by way of 192 x 192"]["scores"]["dice"] > 0.99
     for one in answers.values():  # those of the split, whatever else lies in the folder
         assert set(one["images"]) == set(data)
 
@@ -134,7 +204,7 @@ def test_a_quick_run_of_two_folds(recipe, folder, tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     monkeypatch.setitem(recipe.SETTINGS, "side", 32)  # of validation and test
     assert __main__.main(["run", recipe.NAME, "--quick", "--seeds", "0", "3"]) == 0
-    assert "dice at least 0.8" in capsys.readouterr().out
+    assert ("dice at least 0.8" in capsys.readouterr().out) == (recipe is isic2017_improved)
     result = json.loads((tmp_path / f"runs/quick/{recipe.NAME}.json").read_text())
     assert list(result["split"]) == [f"part {number}" for number in range(5)]
     for number in (0, 3):
@@ -154,7 +224,8 @@ def test_a_quick_run_of_two_folds(recipe, folder, tmp_path, monkeypatch, capsys)
         model.metadata["side"] = 32
         picture = next(iter(_lesions.load(folder).values()))
         found = application.answer(model, picture.image.astype(np.float32))
-        expected = _lesions.probability(model, picture.image, 32, averaged=True) >= kept["choices"]["threshold"]
+        seen = _lesions.probability(model, picture.image, 32, averaged=True)
+        expected = instances.one_piece(seen, kept["choices"]["threshold"])
         assert np.array_equal(found, expected.astype(np.int32))
 
 
@@ -179,4 +250,5 @@ def test_the_two_networks_cost_the_same():
     shape = (improved["side"], improved["side"], 3)
     one = sizes.multiply_adds(nets.improved_unet(shape, 1, improved["filters"]))
     options = {name: plain[name] for name in ("filters", "depth", "normalization")}
+    assert options["normalization"] == "instance"  # that of the Improved U-Net
     assert 0.9 < sizes.multiply_adds(nets.unet(shape, 1, padding="same", **options)) / one < 1.1

@@ -56,8 +56,9 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
     """What a stored network says of one image: numbered objects, or classes, int32 (H, W).
 
     model: from ``store.load``. Its metadata tell the normalization (``normalize.RULES``), the ``"side"`` to which the
-    image is squeezed, if to any (``resizing``), over which positions to average (``averaging.WAYS``), and how objects
-    are made (``"objects"``, with the stored ``"choices"``). Without objects, the most probable class of each pixel is
+    image is squeezed, if to any (``resizing``), over which positions to average (``averaging.WAYS``), how objects
+    are made (``"objects"``, with the stored ``"choices"``), and whether the last class is one piece (``"one_piece"``,
+    ``instances.one_piece``). Without objects, the most probable class of each pixel is
     returned; of two classes, or one channel, the second where it reaches the stored threshold, 0.5 unless there is one.
     image: float32 (H, W, 1 or 3) in [0, 1]; gray is given to each channel of a network of three, and of colors a
     network of one sees the mean. once: one position, seven or eight times faster.
@@ -84,6 +85,8 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
         found = instances.from_probabilities(probability, **chosen)
         return resizing.stretched_labels(found, *size) if side else found
     probability = resizing.stretched(probability, *size) if side else probability
+    if facts.get("one_piece"):
+        return instances.one_piece(probability[..., -1], chosen.get("threshold", 0.5)).astype(np.int32)
     if probability.shape[2] <= 2:
         return (probability[..., -1] >= chosen.get("threshold", 0.5)).astype(np.int32)
     return probability.argmax(axis=2).astype(np.int32)

@@ -6,12 +6,13 @@ Each image is tested once: in fold k, part k is the test, the next part is for c
 
 from typing import NamedTuple
 
+import cv2
 import keras
 import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.segmentation import clear_border
 
-from unetbook import averaging, labels, nets, resizing, scores, training
+from unetbook import averaging, instances, labels, nets, resizing, scores, training
 from unetbook.augment import Augmenter
 from unetbook.datasets import isic2017
 
@@ -20,27 +21,53 @@ FOLDS = (0, 1, 2, 3, 4)
 SPLIT_SEED = 2017
 THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
 SMALL = 64  # side of the mask that says the same of each image
+FIRST = 20  # training images that are judged after each epoch
+SQUARES = (256, 192)  # sides at which networks of this chapter work
+LONGEST = 1024  # pixels; the images at hand have at most 1,022 a side, and the publisher's own several thousand
+# The last id of each kind, which the images themselves tell at a glance.
+KINDS = ((8025, "colored stickers"), (10459, "fills the picture"), (14428, "ruler"), (9999999, "two lamps"))
 
 
 class Picture(NamedTuple):
-    """One image, float16 (H, W, 3), and its lesion, int8 (H, W), 1 = lesion."""
+    """One image, float16 (H, W, 3); its lesion, int8 (H, W), 1 = lesion; its kind."""
 
     image: np.ndarray
     lesion: np.ndarray
+    kind: str
 
 
 def load(root=None) -> dict[str, Picture]:
-    """All pictures by id."""
-    return {s.id: Picture(s.image.astype(np.float16), s.labels.astype(np.int8)) for s in DATASET.load(root)}
+    """All pictures by id; one that is longer than ``LONGEST`` is made smaller, so that all fit into memory."""
+    pictures = {}
+    for sample in DATASET.load(root):
+        image, lesion = sample.image, sample.labels
+        shrink = LONGEST / max(lesion.shape)
+        if shrink < 1:
+            image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+            lesion = cv2.resize(lesion.astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_AREA) >= 0.5
+        pictures[sample.id] = Picture(image.astype(np.float16), lesion.astype(np.int8), kind(sample.id))
+    return pictures
+
+
+def kind(id_) -> str:
+    """What an image shows beside its lesion: the ids of the set are in order of its sources."""
+    return next(name for last, name in KINDS if int(id_.split("_")[1]) <= last)
 
 
 def split(data) -> dict[str, list[str]]:
-    """Five parts of all ids, at random: the data set names no patients, and no two images show one lesion.
+    """Five parts of all ids, alike in kinds and in sizes of lesion; the data set names no patients.
 
-    The twelve pairs whose thumbnails correlate most, in any of eight positions, share a lens or a ruler and no lesion.
+    By kind and share of lesion, ids are taken five at a time, and each of the five goes into a part at random. No two
+    images show one lesion: the twelve pairs whose thumbnails correlate most, in any of eight positions, share a lens or
+    a ruler.
     """
-    parts = training.split(list(data), (1 / len(FOLDS),) * len(FOLDS), SPLIT_SEED)
-    return {f"part {number}": part for number, part in zip(FOLDS, parts, strict=True)}
+    alike = sorted(data, key=lambda id_: (data[id_].kind, data[id_].lesion.mean(dtype=float), id_))
+    rng, parts = np.random.default_rng(SPLIT_SEED), {number: [] for number in FOLDS}
+    for first in range(0, len(alike), len(FOLDS)):
+        five = alike[first : first + len(FOLDS)]
+        for number, id_ in zip(rng.permutation(len(FOLDS)).tolist(), five, strict=False):
+            parts[number].append(id_)
+    return {f"part {number}": sorted(part) for number, part in parts.items()}
 
 
 def fold(parts, number) -> dict[str, list[str]]:
@@ -55,64 +82,113 @@ def ids(data) -> list[str]:
 
 
 def batches(data, split, settings, seed) -> training.Tiles:
-    """Whole training images in random order, squeezed, and changed at random where the settings say how."""
+    """Whole training images drawn at random, squeezed, and changed where the settings say how.
+
+    ``color``: besides, each channel times a number of its own, 1 - color to 1 + color; skin and lamps differ in it.
+    """
     side, chosen = settings["side"], split["train"]
-    augment = Augmenter(**settings["augmentation"]) if settings.get("augmentation") else None
+    augmenter = Augmenter(**settings["augmentation"]) if settings.get("augmentation") else None
+    color = settings.get("color", 0)
+
+    def augment(image, mask, rng):
+        image, mask = augmenter(image, mask, rng)
+        return np.clip(image * rng.uniform(1 - color, 1 + color, 3).astype(np.float32), 0, 1), mask
+
     masks = [np.rint(resizing.squeezed(data[id_].lesion, side)[..., 0]).astype(np.int8) for id_ in chosen]
     images = [resizing.squeezed(data[id_].image, side).astype(np.float16) for id_ in chosen]
-    return training.Tiles(images, masks, side, side, settings["batch"], settings["steps"], seed, augment)
+    return training.Tiles(
+        images, masks, side, side, settings["batch"], settings["steps"], seed, augment if augmenter else None
+    )
 
 
 def probability(model, image, side, averaged=False) -> np.ndarray:
     """Probability of lesion, (H, W), by way of ``side`` x ``side`` pixels; ``averaged`` over eight positions."""
+    return resizing.stretched(probability_in_square(model, image, side, averaged), *image.shape[:2])[..., 0]
+
+
+def probability_in_square(model, image, side, averaged=False) -> np.ndarray:
+    """Probability of lesion, (side, side, 1), of the image squeezed to one square."""
 
     def predict(shown):
         answer = nets.probabilities(model.predict_on_batch(np.asarray(shown, np.float32)[None]))
         return keras.ops.convert_to_numpy(answer)[0]
 
     square = resizing.squeezed(image, side)
-    answer = averaging.eight(predict, square) if averaged else predict(square)
-    return resizing.stretched(answer, *image.shape[:2])[..., 0]
+    return averaging.eight(predict, square) if averaged else predict(square)
 
 
-def validate(model, data, split, side) -> dict:
-    """Cross-entropy and mean Dice of the validation images at their own size, threshold 0.5, one position."""
+def validate(model, data, split, side, whole=True) -> dict:
+    """Cross-entropy and mean Dice at the images' own size, one position, threshold 0.5; whole: of the one piece.
+
+    On the validation images, and on the first few training images as they are: ``train_dice`` beside ``val_dice`` tells
+    whether a network knows too little or has learned its images by heart.
+    """
+    return {
+        f"{part}_{name}": value
+        for part, ids_of in (("val", split["validation"]), ("train", split["train"][:FIRST]))
+        for name, value in _at_half(model, data, ids_of, side, whole).items()
+    }
+
+
+def _at_half(model, data, ids_of, side, whole):
     losses_of, dice = [], []
-    for id_ in split["validation"]:
+    for id_ in ids_of:
         found, lesion = probability(model, data[id_].image, side), data[id_].lesion > 0
         losses_of.append(-np.mean(np.log(np.clip(np.where(lesion, found, 1 - found), 1e-7, 1))))
-        dice.append(scores.dice(lesion, found >= 0.5))
-    return {"val_loss": float(np.mean(losses_of)), "val_dice": float(np.mean(dice))}
+        dice.append(scores.dice(lesion, instances.one_piece(found) if whole else found >= 0.5))
+    return {"loss": float(np.mean(losses_of)), "dice": float(np.mean(dice))}
 
 
-def evaluate(model, data, split, side, averaged) -> dict:
+def evaluate(model, data, split, side, averaged, whole=True) -> dict:
     """Scores of the test images; the threshold is the one with the best mean Dice on the validation images.
 
-    averaged: by the mean of eight positions; ``without_averaging`` then tells what one position gives.
+    averaged: by the mean of eight positions; ``without_averaging`` then tells what one position gives. whole: the one
+    piece of ``instances.one_piece``; ``all_pieces`` then tells what every pixel above the threshold gives.
+    ``otherwise``: the same network by other conventions of Dice, which studies that name none may have used.
     """
-    entry = _judged(model, data, split, side, averaged)
-    if not averaged:
-        return entry
-    once = _judged(model, data, split, side, False)
-    return entry | {"without_averaging": {name: once[name] for name in ("scores", "choices")}}
+    entry = _judged(model, data, split, side, averaged, whole)
+    if averaged:
+        once = _judged(model, data, split, side, False, whole)
+        entry["without_averaging"] = {name: once[name] for name in ("scores", "choices")}
+    return entry
 
 
-def _judged(model, data, split, side, averaged):
+def _judged(model, data, split, side, averaged, whole):
     known = {id_: probability(model, data[id_].image, side, averaged) for id_ in split["validation"]}
 
+    def mask(found, threshold):
+        return instances.one_piece(found, threshold) if whole else found >= threshold
+
     def mean_dice(threshold):
-        return np.mean([scores.dice(data[id_].lesion > 0, found >= threshold) for id_, found in known.items()])
+        return np.mean([scores.dice(data[id_].lesion > 0, mask(found, threshold)) for id_, found in known.items()])
 
     threshold = max(THRESHOLDS, key=mean_dice)
-    found = {id_: probability(model, data[id_].image, side, averaged) >= threshold for id_ in split["test"]}
-    return {**scored(found, data), "choices": {"threshold": threshold}}
+    seen = {id_: probability(model, data[id_].image, side, averaged) for id_ in split["test"]}
+    entry = scored({id_: mask(found, threshold) for id_, found in seen.items()}, data)
+    if whole:
+        entry["all_pieces"] = scored({id_: found >= threshold for id_, found in seen.items()}, data)["scores"]
+    return entry | {"otherwise": _otherwise(model, data, split["test"], side), "choices": {"threshold": threshold}}
+
+
+def _otherwise(model, data, ids_of, side):
+    """Mean and pooled Dice in the square, at a threshold of 0.5, and soft: probabilities counted, nothing cut."""
+    rows = []
+    for id_ in ids_of:
+        found = probability_in_square(model, data[id_].image, side)[..., 0]
+        lesion = np.rint(resizing.squeezed(data[id_].lesion, side)[..., 0])
+        rows.append([(2 * np.sum(one * lesion), np.sum(one) + np.sum(lesion)) for one in (found >= 0.5, found)])
+    shared, total = np.moveaxis(np.array(rows, float), 2, 0)  # (images, conventions)
+    mean, pooled = np.mean(shared / np.maximum(total, 1), axis=0), shared.sum(axis=0) / np.maximum(total.sum(axis=0), 1)
+    names = "square_dice", "soft_dice", "square_pooled", "soft_pooled"
+    return dict(zip(names, [float(value) for value in (*mean, *pooled)], strict=True))
 
 
 def scored(found, data) -> dict:
     """Scores of masks {id: (H, W)}: means over images, Dice also with the pixels of all images pooled, and by image.
 
-    By image also the share of the picture that is lesion and that was found, and the pixels to pool: twice those that
-    both share, and the sum of both.
+    By image also the share of the picture that is lesion and that was found, the pixels to pool (twice those that both
+    share, and the sum of both), the kind of image, whether the lesion meets the edge of the picture, and by how much
+    gray it is darker than its skin.
     """
     rows = {}
     for id_, mask in found.items():
@@ -125,20 +201,29 @@ def scored(found, data) -> dict:
             "found": float(mask.mean()),
             "shared": 2 * int(np.count_nonzero(lesion & mask)),
             "total": int(np.count_nonzero(lesion)) + int(np.count_nonzero(mask)),
+            "kind": data[id_].kind,
+            "touches": bool(lesion[[0, -1]].any() or lesion[:, [0, -1]].any()),
+            "contrast": _contrast(data[id_].image, lesion),
         }
     means = {name: float(np.mean([row[name] for row in rows.values()])) for name in ("dice", "jaccard", "thresholded")}
     shared, total = (sum(row[name] for row in rows.values()) for name in ("shared", "total"))
     return {"scores": {**means, "pooled_dice": shared / total if total else 1.0}, "images": rows}
 
 
+def _contrast(image, lesion):
+    gray = image.mean(axis=2, dtype=np.float32)
+    return float(gray[~lesion].mean() - gray[lesion].mean()) if 0 < lesion.mean() < 1 else 0.0
+
+
 def baselines(data, split) -> dict[str, dict]:
-    """All images without a network.
+    """All images without a network, and the truth by way of squares, which is the most that a network can reach.
 
     ``constant`` says the same of each test image of a fold: where most lesions of its training images lie, cut where
     the mean Dice of the training images is best. ``otsu`` is the dark side of Otsu's threshold, and ``otsu, one piece``
     the largest piece of it that does not touch the edge, as hairs and the rim of the lens do.
     """
-    answers = {name: {} for name in ("constant", "otsu", "otsu, one piece")}
+    names = "constant", "otsu", "otsu, one piece", *(f"truth by way of {side} x {side}" for side in SQUARES)
+    answers = {name: {} for name in names}
     for number in FOLDS:
         parts = fold(split, number)
         usual = _usual([data[id_].lesion for id_ in parts["train"]])
@@ -148,6 +233,9 @@ def baselines(data, split) -> dict[str, dict]:
             answers["constant"][id_] = resizing.stretched(usual, *gray.shape)[..., 0] >= 0.5
             answers["otsu"][id_] = dark
             answers["otsu, one piece"][id_] = _largest_inside(dark)
+            for side in SQUARES:
+                small = resizing.squeezed(data[id_].lesion, side)
+                answers[f"truth by way of {side} x {side}"][id_] = resizing.stretched(small, *gray.shape)[..., 0] >= 0.5
     return {name: scored(found, data) for name, found in answers.items()}
 
 
