@@ -121,7 +121,7 @@ def at_best_threshold(predict, labels, split) -> dict:
     thresholds = np.arange(5, 96) / 100
     errors = [np.mean((seen >= threshold) != labels[split["validation"]]) for threshold in thresholds]
     threshold = float(thresholds[np.argmin(errors)])
-    return _scored(predict, labels, split["test"], threshold) | {"choices": {"threshold": threshold}}
+    return scored(predict, labels, split["test"], threshold) | {"choices": {"threshold": threshold}}
 
 
 def baselines(data, split) -> dict[str, dict]:
@@ -157,12 +157,12 @@ def baselines(data, split) -> dict[str, dict]:
         "smoothed threshold": (smoothed_map, {"sigma": sigma, "cut": cut, "interior_is_bright": bool(above)}),
     }
     return {
-        name: _scored(predict, labels, split["test"], 0.5) | {"choices": choices}
+        name: scored(predict, labels, split["test"], 0.5) | {"choices": choices}
         for name, (predict, choices) in chosen.items()
     }
 
 
-def _scored(predict, labels, numbers, threshold):
+def scored(predict, labels, numbers, threshold) -> dict:
     """Scores of each slice and their means; ``predict`` gives the probability of the interior of a slice."""
     rows = {n: scores.em_scores(labels[n], predict(n).astype(np.float32), threshold) for n in numbers}
     means = {name: float(np.mean([row[name] for row in rows.values()])) for name in rows[numbers[0]]}
