@@ -194,9 +194,13 @@ def test_a_saved_network_returns_the_same_and_checks_as_before(tmp_path, upsampl
 @pytest.mark.backend
 def test_probabilities_are_a_sigmoid_or_a_soft_max():
     logits = np.random.default_rng(5).normal(size=(2, 3, 4, 1)).astype(np.float32)
-    one = keras.ops.convert_to_numpy(nets.probabilities(logits))
+    one = nets.probabilities(logits)
+    assert isinstance(one, np.ndarray) and one.dtype == np.float32
+    as_tensor = nets.probabilities(keras.ops.convert_to_tensor(logits))
+    assert not isinstance(as_tensor, np.ndarray)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(as_tensor), one)
     np.testing.assert_allclose(one, 1 / (1 + np.exp(-logits)), rtol=1e-5)
-    two = keras.ops.convert_to_numpy(nets.probabilities(np.concatenate([np.zeros_like(logits), logits], axis=-1)))
+    two = nets.probabilities(np.concatenate([np.zeros_like(logits), logits], axis=-1))
     np.testing.assert_allclose(two.sum(axis=-1), 1, rtol=1e-6)
     np.testing.assert_allclose(two[..., 1:], one, rtol=1e-5)  # a soft-max over two is a sigmoid of the difference
 

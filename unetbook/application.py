@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import tifffile
 from skimage import segmentation
@@ -72,7 +71,7 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
     image = normalize.rule(facts.get("normalize", "as_it_is"))(image)
 
     def predict(shown):
-        return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, shown, progress=progress)))
+        return nets.probabilities(tiling.predict(model, shown, progress=progress))
 
     def averaged(shown):
         way = None if once else facts.get("averaged")

@@ -1,5 +1,6 @@
 """The networks of the book, as Keras functional models that return logits. Chapters 02, 12, 13 and 14."""
 
+import numpy as np
 from keras import ops
 
 from unetbook.nets.encoder import encoder
@@ -13,9 +14,11 @@ __all__ = ["encoder", "improved_unet", "probabilities", "prune", "unet", "unetpp
 def probabilities(logits):
     """Logits (..., classes) to probabilities of the same shape: sigmoid for one channel, soft-max otherwise.
 
-    A dict of heads, as ``unetpp`` returns it, becomes the mean of the heads' probabilities, which its authors call the
-    accurate mode (the fast mode is one head: ``prune``). Chapters 02 and 12.
+    NumPy in, NumPy out; tensors of the backend stay tensors. A dict of heads, as ``unetpp`` returns it, becomes the
+    mean of the heads' probabilities, which its authors call the accurate mode (the fast mode is one head: ``prune``).
+    Chapters 02 and 12.
     """
     if isinstance(logits, dict):
         return sum(map(probabilities, logits.values())) / len(logits)
-    return ops.sigmoid(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+    found = ops.sigmoid(logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+    return ops.convert_to_numpy(found) if isinstance(logits, np.ndarray) else found

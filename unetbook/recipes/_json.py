@@ -1,7 +1,8 @@
 """Result files: numbers rounded alike, and written in one step, so that a file is never half there."""
 
 import json
-import os
+
+from unetbook import drafts
 
 DIGITS = 5
 
@@ -26,8 +27,5 @@ def read(path):
 
 
 def write(path, value) -> None:
-    """Write the file under another name, then put it in place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(temporary, path)
+    """Write the file in one step."""
+    drafts.put(path, lambda draft: draft.write_text(json.dumps(value, indent=1) + "\n"))

@@ -7,7 +7,6 @@ Each image is tested once: in fold k, part k is the test, the next part is for c
 from typing import NamedTuple
 
 import cv2
-import keras
 import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.segmentation import clear_border
@@ -110,8 +109,7 @@ def probability_in_square(model, image, side, averaged=False) -> np.ndarray:
     """Probability of lesion, (side, side, 1), of the image squeezed to one square."""
 
     def predict(shown):
-        answer = nets.probabilities(model.predict_on_batch(np.asarray(shown, np.float32)[None]))
-        return keras.ops.convert_to_numpy(answer)[0]
+        return nets.probabilities(model.predict_on_batch(np.asarray(shown, np.float32)[None]))[0]
 
     square = resizing.squeezed(image, side)
     return averaging.eight(predict, square) if averaged else predict(square)

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.segmentation import find_boundaries
@@ -24,7 +23,7 @@ CROP = 256  # pixels of a validation crop: one size, so that networks are compil
 
 def probabilities(model, image) -> np.ndarray:
     """Soft-max (H, W, classes) of one image; of several heads their mean."""
-    return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, np.asarray(image, np.float32))))
+    return nets.probabilities(tiling.predict(model, np.asarray(image, np.float32)))
 
 
 def foreground(model, image, averaged=False) -> np.ndarray:
@@ -41,7 +40,7 @@ def validate(model, data, split) -> dict:
     crops = {id_: _central(data[id_]) for id_ in split["validation"]}
     losses_of, truths, found = [], [], []
     for image, nuclei in crops.values():
-        probability = keras.ops.convert_to_numpy(nets.probabilities(model.predict_on_batch(image[None])))[0, ..., 1]
+        probability = nets.probabilities(model.predict_on_batch(image[None]))[0, ..., 1]
         inside = labels.separate(nuclei) > 0
         losses_of.append(-np.mean(np.log(np.clip(np.where(inside, probability, 1 - probability), 1e-7, 1))))
         truths.append(nuclei)

@@ -65,8 +65,7 @@ def falling(rate, settings) -> keras.optimizers.schedules.LearningRateSchedule:
 
 def probabilities(model, images) -> np.ndarray:
     """Probabilities (N, H, W, C) of whole images, one after the other; of several heads their mean."""
-    each = [nets.probabilities(model.predict_on_batch(image[None])) for image in images]
-    return np.concatenate([keras.ops.convert_to_numpy(one) for one in each])
+    return np.concatenate([nets.probabilities(model.predict_on_batch(image[None])) for image in images])
 
 
 def mask_scores(truth, predicted) -> dict[str, float]:

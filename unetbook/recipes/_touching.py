@@ -128,7 +128,7 @@ def target(cells, settings) -> tuple[np.ndarray, np.ndarray]:
 
 def probabilities(model, image) -> np.ndarray:
     """Soft-max (SIDE, SIDE, classes) of one squeezed picture."""
-    return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, image)))
+    return nets.probabilities(tiling.predict(model, image))
 
 
 def validate(model, data, split) -> dict:

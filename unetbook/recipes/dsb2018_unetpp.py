@@ -58,9 +58,8 @@ def evaluate(model, data, split) -> dict:
 def _answers(model, image):
     """Probability of a nucleus (H, W) by each head and by their ``"mean"``, in one position."""
     logits = tiling.predict(model, image.astype(np.float32))
-    answers = {head: nets.probabilities(of_head) for head, of_head in logits.items()}
-    answers["mean"] = nets.probabilities(logits)
-    return {name: keras.ops.convert_to_numpy(answer)[..., 1] for name, answer in answers.items()}
+    answers = {head: nets.probabilities(of_head)[..., 1] for head, of_head in logits.items()}
+    return answers | {"mean": nets.probabilities(logits)[..., 1]}
 
 
 def _costs(networks):

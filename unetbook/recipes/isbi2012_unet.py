@@ -112,7 +112,7 @@ def evaluate(model, data, split) -> dict:
 
 def interior(model, image) -> np.ndarray:
     """Probability of the interior, (H, W), by overlap-tile."""
-    return keras.ops.convert_to_numpy(nets.probabilities(tiling.predict(model, image)))[..., 1]
+    return nets.probabilities(tiling.predict(model, image))[..., 1]
 
 
 def at_best_threshold(predict, labels, split) -> dict:
