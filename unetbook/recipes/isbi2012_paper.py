@@ -103,11 +103,12 @@ def validate(model, data, split) -> dict[str, float]:
 
 
 def evaluate(model, data, split) -> dict:
-    """Scores of the test slices by the mean of seven rotations, at the threshold that is best for both errors together.
+    """Scores of the test slices by the mean of seven rotations, each at the threshold that is best for it.
 
-    It is chosen on the validation slices, as are those of ``for_pixels`` and ``for_wiring``, for one error each.
-    ``without_averaging``: in one position, its threshold chosen anew. ``swept``, ``swept_validation``: at each
-    threshold. ``maximal_f``: the challenge's convention.
+    All thresholds are chosen on the validation slices. ``one_threshold``: all scores at one, that of ``choices``, which
+    is best for wiring and drawing together: what one picture of the cells is worth. ``without_averaging``: in one
+    position, its thresholds chosen anew. ``swept``, ``swept_validation``: at each threshold. ``maximal_f``: the
+    challenge's convention.
     """
     images, truth = data
 
@@ -116,42 +117,49 @@ def evaluate(model, data, split) -> dict:
         return around[..., 0]
 
     entry = _judged(turned, truth, split)
-    once = _judged(lambda number: isbi2012_unet.interior(model, images[number]), truth, split)
-    return entry | {
-        "without_averaging": {name: once[name] for name in ("scores", "choices")},
-        "maximal_f": maximal_f(entry["swept"]),
-    }
+    once = _judged(lambda number: isbi2012_unet.interior(model, images[number]), truth, split, warping=False)
+    kept = "scores", "thresholds", "choices", "one_threshold"
+    return entry | {"without_averaging": {name: once[name] for name in kept}, "maximal_f": maximal_f(entry["swept"])}
 
 
-def _judged(predict, truth, split):
+def _judged(predict, truth, split, warping=True):
     """Scores of the test slices; ``predict`` gives a slice's probability of interior."""
     seen = {part: {number: predict(number) for number in split[part]} for part in ("validation", "test")}
-    known, swept = (swept_scores(seen[part], truth) for part in ("validation", "test"))
-    best = _best(known, "rand_thin", "pixel_error")
+    known, swept = (swept_scores(seen[part], truth, warping) for part in ("validation", "test"))
+    names = scores.em_scores(truth[0], (truth[0] > 0).astype(np.float32))
+    thresholds = {name: _best(known, name) for name in names}
+    both = _best(known, "rand_thin", "pixel_error")
+    at = {
+        threshold: isbi2012_unet.scored(seen["test"].__getitem__, truth, split["test"], threshold)
+        for threshold in {both, *thresholds.values()}
+    }
     return {
-        **isbi2012_unet.scored(seen["test"].__getitem__, truth, split["test"], THRESHOLDS[best]),
-        "choices": {"threshold": THRESHOLDS[best]},
-        "for_pixels": swept[_best(known, "pixel_error")],
-        "for_wiring": swept[_best(known, "rand_thin")],
+        "scores": {name: at[threshold]["scores"][name] for name, threshold in thresholds.items()},
+        "images": {
+            str(number): {name: at[threshold]["images"][str(number)][name] for name, threshold in thresholds.items()}
+            for number in split["test"]
+        },
+        "thresholds": thresholds,
+        "one_threshold": at[both],
+        "choices": {"threshold": both},
         "swept": swept,
         "swept_validation": known,
     }
 
 
 def _best(known, *names):
-    """The row of validation slices with the least sum of these errors: one threshold for one picture of the cells."""
-    return min(range(len(THRESHOLDS)), key=lambda k: sum(known[k][name] for name in names))
+    """The threshold at which the validation slices have the least sum of these errors."""
+    return min(known, key=lambda row: sum(row[name] for name in names))["threshold"]
 
 
-def swept_scores(probabilities, truth) -> list[dict[str, float]]:
-    """Mean scores of slices {number: probability (H, W)} at each threshold, with the warping error."""
+def swept_scores(probabilities, truth, warping=True) -> list[dict[str, float]]:
+    """Mean scores of slices {number: probability (H, W)} at each threshold; warping: with that error, which is slow."""
     rows = []
     for threshold in THRESHOLDS:
-        of = [
-            scores.em_scores(truth[number], one, threshold)
-            | {"warping_error": scores.warping_error(truth[number] > 0, one >= threshold)}
-            for number, one in probabilities.items()
-        ]
+        of = [scores.em_scores(truth[number], one, threshold) for number, one in probabilities.items()]
+        if warping:
+            for row, (number, one) in zip(of, probabilities.items(), strict=True):
+                row["warping_error"] = scores.warping_error(truth[number] > 0, one >= threshold)
         rows.append({"threshold": threshold, **{name: float(np.mean([row[name] for row in of])) for name in of[0]}})
     return rows
 
