@@ -11,7 +11,7 @@ import tifffile
 from unetbook import __main__, application, instances, labels, resizing, scores, store
 from unetbook.augment import Augmenter
 from unetbook.datasets import synthetic
-from unetbook.recipes import _touching, usiigaci_border, usiigaci_no_weights, usiigaci_weights
+from unetbook.recipes import _places, _touching, usiigaci_border, usiigaci_no_weights, usiigaci_weights
 
 RECIPES = (usiigaci_weights, usiigaci_no_weights, usiigaci_border)
 SIDE = 96
@@ -73,10 +73,10 @@ def test_crumbs_that_break_off_in_squeezing_are_no_cells(monkeypatch):
 def test_two_pictures_of_one_place_are_told_by_its_details_though_one_is_moved():
     rng = np.random.default_rng(0)
     noise = rng.normal(0.5, 0.1, (6, 256, 256, 1)).astype(np.float32)
-    assert _touching.places(list(noise)) == list(range(6))
+    assert _places.places(list(noise)) == list(range(6))
     later = 0.5 * np.roll(noise[3], (20, -31), (0, 1)) + 0.5 * noise[5]  # what stays, and what came
     flat = np.full((256, 256, 1), 0.5, np.float32)
-    found = _touching.places([*noise[:5], later, flat])
+    found = _places.places([*noise[:5], later, flat])
     assert found[3] == found[5] and len(set(found)) == 6
 
 
@@ -86,9 +86,9 @@ def test_a_bright_round_cell_in_the_middle_of_each_picture_makes_no_place(monkey
     for picture, middle in zip(noise, (250, 262), strict=True):
         disc = cv2.circle(np.zeros((512, 512), np.float32), (middle, middle), 12, 0.5, -1)
         picture[..., 0] += cv2.GaussianBlur(disc, (0, 0), 2)
-    assert _touching.places(list(noise)) == [0, 1]
-    monkeypatch.setattr(_touching, "SAME_PLACE", 13)
-    assert _touching.places(list(noise)) == [0, 0]
+    assert _places.places(list(noise)) == [0, 1]
+    monkeypatch.setattr(_places, "SAME_PLACE", 13)
+    assert _places.places(list(noise)) == [0, 0]
 
 
 def test_a_gap_between_cells_stays_closed_when_they_are_turned_and_deformed(data):

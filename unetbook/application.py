@@ -55,10 +55,10 @@ def answer(model, image, once=False, progress=False) -> np.ndarray:
     """What a stored network says of one image: numbered objects, or classes, int32 (H, W).
 
     model: from ``store.load``. Its metadata tell the normalization (``normalize.RULES``), the ``"side"`` to which the
-    image is squeezed, if to any (``resizing``), over which positions to average (``averaging.WAYS``), how objects
-    are made (``"objects"``, with the stored ``"choices"``), and whether the last class is one piece (``"one_piece"``,
-    ``instances.one_piece``). Without objects, the most probable class of each pixel is
-    returned; of two classes, or one channel, the second where it reaches the stored threshold, 0.5 unless there is one.
+    image is squeezed, if to any (``resizing``), over which positions to average (``averaging.WAYS``), how objects are
+    made (``"objects"``, with the stored ``"choices"``), and whether the last class is one piece (``"one_piece"``,
+    ``instances.one_piece``). Without objects, the most probable class of each pixel is returned; of two classes, or one
+    channel, the second where it reaches the stored threshold, 0.5 unless there is one.
     image: float32 (H, W, 1 or 3) in [0, 1]; gray is given to each channel of a network of three, and of colors a
     network of one sees the mean. once: one position, seven or eight times faster.
     """

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import cv2
 import keras
 import numpy as np
-from scipy import fft
 from skimage.filters import threshold_otsu
 
 from unetbook import instances, labels, losses, nets, normalize, resizing, scores, tiling, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.datasets import usiigaci
 from unetbook.recipes import _object_scores, _strata
+from unetbook.recipes._places import places
 from unetbook.recipes._schedule import falling_adam as optimizer
 
 DATASET = usiigaci
@@ -26,7 +26,6 @@ SIDE = 512  # pixels that a picture of 1022 x 1024 is squeezed to
 FRACTIONS = {"train": 0.6, "validation": 0.16, "test": 0.24}
 SPLIT_SEED = 50
 LARGE = 2000  # pixels; the median cell has 2,658 and more in 23 pictures, and at most 1,618 in the other 27
-SAME_PLACE = 40  # standard deviations of the phase correlation of two pictures; with one mirrored it reaches 22 at most
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)  # weights in the loss move where to cut
 FEW = (0.3, 0.5, 0.7, 0.9)  # of these, after each epoch
 FIRST = 8  # training pictures that are judged then
@@ -65,29 +64,6 @@ def split(data) -> dict[str, list[str]]:
     """Ids by part, 60, 16 and 24 % of each kind; pictures of one place stay together."""
     kinds = [picture.kind for picture in data.values()]
     return _strata.split(list(data), kinds, places([p.image for p in data.values()]), FRACTIONS, SPLIT_SEED)
-
-
-def places(images) -> list[int]:
-    """A number for each picture, equal where two show one place: the numbers of the sets tell no order in time.
-
-    Cells crawl on and a stage returns slightly off; what stays are details of the dish. Phase correlation finds them
-    at any shift: the cross-correlation of two pictures with every frequency made equally strong, which peaks sharply at
-    the shift by which they agree. Chapter 18.
-    """
-    spectra, place = [_phases(image[..., 0]) for image in images], list(range(len(images)))
-    for one, other in itertools.combinations(range(len(images)), 2):
-        agreement = fft.irfft2(spectra[one] * spectra[other].conj(), images[0].shape[:2])
-        if agreement.max() > SAME_PLACE * agreement.std():
-            place = [place[one] if number == place[other] else number for number in place]
-    return place
-
-
-def _phases(image):
-    """Spectrum of a picture (H, W) that fades out to its edges; each frequency has length 1, or 0 if it is absent."""
-    faded = (image - image.mean()) * np.outer(*(np.hanning(side) for side in image.shape))
-    spectrum = fft.rfft2(faded.astype(np.float32))
-    length = np.abs(spectrum)
-    return np.where(length > 1e-6 * length.max(), spectrum / np.maximum(length, 1e-30), 0).astype(np.complex64)
 
 
 def ids(data) -> list[str]:

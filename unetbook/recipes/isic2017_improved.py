@@ -56,9 +56,9 @@ build, optimizer = isic2017_study.build, falling_adam
 
 def validate(model, data, split) -> dict:
     """Scores of the fold's validation images."""
-    return _lesions.validate(model, data, split, SETTINGS["side"])
+    return _lesions.validate(model, data, split, SETTINGS["side"], SETTINGS["one_piece"])
 
 
 def evaluate(model, data, split) -> dict:
     """Scores of the fold's test images."""
-    return _lesions.evaluate(model, data, split, SETTINGS["side"], averaged=True)
+    return _lesions.evaluate(model, data, split, SETTINGS["side"], SETTINGS["averaged"], SETTINGS["one_piece"])

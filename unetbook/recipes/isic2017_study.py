@@ -50,9 +50,9 @@ def optimizer(settings) -> keras.optimizers.Optimizer:
 
 def validate(model, data, split) -> dict:
     """Scores of the fold's validation images."""
-    return _lesions.validate(model, data, split, SETTINGS["side"], whole=False)
+    return _lesions.validate(model, data, split, SETTINGS["side"], SETTINGS["one_piece"])
 
 
 def evaluate(model, data, split) -> dict:
     """Scores of the fold's test images."""
-    return _lesions.evaluate(model, data, split, SETTINGS["side"], averaged=False, whole=False)
+    return _lesions.evaluate(model, data, split, SETTINGS["side"], SETTINGS["averaged"], SETTINGS["one_piece"])
