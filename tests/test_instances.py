@@ -231,6 +231,8 @@ def test_regrow_from_sure_seeds_parts_what_is_bridged_and_keeps_the_outline():
         [0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
     ]
     assert not instances.regrow(row, 0.5, core=0.8, smallest_seed=3).any()
+    uneven = np.array([0.9, 0.9, 0.8, 0.8, 0.8, 0.6, 0.9, 0.9], np.float32)[None]  # they meet at 0.6, not midway
+    assert instances.regrow(uneven, 0.5, core=0.85)[0, [0, 4, 6]].tolist() == [1, 1, 2]
 
 
 def test_sure_seeds_at_the_threshold_give_the_same_objects(truth):
