@@ -75,6 +75,25 @@ def test_a_stopped_run_resumes_to_the_same_result(here, monkeypatch, capsys):
     assert not (here / "results").exists()
 
 
+def test_a_loss_that_is_no_number_stops_the_run_and_is_not_stored(here, monkeypatch, capsys):
+    scale, validate = keras.Variable(1.0), isbi2012_unet.validate
+
+    def loss(truth, logits):
+        return scale * keras.losses.sparse_categorical_crossentropy(truth, logits, from_logits=True)
+
+    def broken_from_here_on(*arguments):
+        scale.assign(np.nan)
+        return validate(*arguments)
+
+    monkeypatch.setattr(isbi2012_unet, "LOSS", loss, raising=False)
+    monkeypatch.setattr(isbi2012_unet, "validate", broken_from_here_on)
+    assert __main__.main(["run", "isbi2012-unet", "--quick", "--seeds", "0"]) == 1
+    assert "seed 0 is no longer a number in epoch 2" in capsys.readouterr().err
+    folder = here / "runs/quick/isbi2012-unet/seed-0"
+    assert json.loads((folder / "state.json").read_text())["epochs"] == 1
+    assert [path.name for path in folder.glob("*.keras")] == ["epoch-001.keras"]
+
+
 def test_the_result_file(here, monkeypatch, capsys):
     stop_in_epoch(monkeypatch, 3)  # the first epoch of the second seed
     assert __main__.main(["run", "isbi2012-unet", "--seeds", "0", "1"]) == 130

@@ -1,6 +1,7 @@
 """The harness of measured runs: trains each seed, resumes what was stopped, merges results into one JSON file."""
 
 import hashlib
+import math
 import shutil
 import statistics
 import time
@@ -23,7 +24,7 @@ def run(recipe, seeds=None, out=None, quick=False, root=None) -> dict:
     out: folder of the result, ``results`` unless given; a quick run, of seconds and without meaning, writes
     to ``runs/quick``. A seed that the file already has is not run again; one that was stopped goes on after
     its last finished epoch. Raises ``ValueError`` where the file or a checkpoint stems from other settings,
-    data or split, and what the data set's reader raises. Chapter 15.
+    data or split, or where the loss is no longer a number, and what the data set's reader raises. Chapter 15.
     """
     runs = RUNS / "quick" if quick else RUNS
     out = Path(out) if out else (runs if quick else Path("results"))
@@ -136,6 +137,11 @@ class _Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the checkpoint first and the state that names it last, so that neither is ever half there."""
+        if not math.isfinite((logs or {}).get("loss", 0)):
+            raise ValueError(
+                f"the loss of seed {self.seed} is no longer a number in epoch {epoch + 1}; {self.folder} holds the "
+                "epoch before: run again to repeat this one, or change the recipe's learning rate if that happens again"
+            )
         values = {**(logs or {}), **self.validate(self.model)}
         for name, value in values.items():
             self.state["curves"].setdefault(name, []).append(round(float(value), _json.DIGITS))
