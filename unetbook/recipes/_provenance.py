@@ -10,13 +10,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
+FLAGS = ("TF_XLA_FLAGS", "XLA_FLAGS", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")  # they round differently
+
 
 def provenance() -> dict:
-    """Hardware, backend, versions, commit (and whether the package had changed since), and the date (UTC)."""
+    """Hardware, backend and its flags, versions, commit (and whether the package had changed since), and date (UTC)."""
     backend = keras.backend.backend()
     return {
         "hardware": {"cpu": _cpu_model(), "cores": _cores(), **_gpu(), "devices": keras.distribution.list_devices()},
         "backend": backend,
+        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
         "versions": {
             "python": platform.python_version(),
             "keras": keras.__version__,

@@ -117,7 +117,7 @@ def _of_seed(recipe, split, seed):
 
 def _differs(trained, scored):
     """What was another machine, backend or commit when the network was scored than when its training began."""
-    differs = {name: value for name, value in scored.items() if trained[name] != value}
+    differs = {name: value for name, value in scored.items() if trained.get(name) != value}
     return {"scored": differs} if differs else {}
 
 
@@ -137,6 +137,8 @@ class _Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the checkpoint first and the state that names it last, so that neither is ever half there."""
+        # Not only a high rate does this. On processors with AMX, TensorFlow 2.21's gradient of some unpadded bfloat16
+        # convolutions multiplies memory that nobody wrote by 0: exact, unless a NaN happens to lie there.
         if not math.isfinite((logs or {}).get("loss", 0)):
             raise ValueError(
                 f"the loss of seed {self.seed} is no longer a number in epoch {epoch + 1}; {self.folder} holds the "
