@@ -24,7 +24,7 @@ ESCAPES: dict[str, list[str]] = {
     "07-augmentation": ["try:"],
     "09-weight-maps": ["def explain_absence():", "if real is None:"],
     "12-unetpp": ["milliseconds = {level: [] for level in pruned_paper}"],
-    "15-em-membranes": ["def explain_absence():", "if slices is None:", "if slices is None:", "if slices is None:"],
+    "15-em-membranes": ["def explain_absence():", *["if slices is None:"] * 4],
     "16-nuclei": ["def explain_absence():", *["if examples is None:"] * 3],
 }
 
