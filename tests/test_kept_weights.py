@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unetbook import __main__, recipes, scores
-from unetbook.datasets import _archives, _images, dsb2018, isbi2012
+from unetbook.datasets import _archives, _images, dsb2018, isbi2012, isic2017
 
 IMAGES = 8  # of the test part; all of them take minutes
 
@@ -33,11 +33,22 @@ def slice_scores(truth, found):
     return {"pixel_error": float(np.mean(truth != found))}
 
 
+def lesions(ids):
+    members = _archives.Members(isic2017.files()[0])
+    names = members.by_id(isic2017.IMAGE)
+    return {sample.id: (members.read(names[sample.id]), sample.labels) for sample in isic2017.load(ids=ids)}
+
+
+def lesion_scores(truth, found):
+    return {"dice": scores.dice(truth > 0, found > 0), "jaccard": scores.iou(truth > 0, found > 0)}
+
+
 KEPT = {
     "dsb2018-unet": (nuclei, nuclei_scores),
     "dsb2018-unetpp": (nuclei, nuclei_scores),
     "isbi2012-paper": (slices, slice_scores),
     "isbi2012-unet": (slices, slice_scores),
+    "isic2017-improved": (lesions, lesion_scores),
 }
 
 
