@@ -1,4 +1,4 @@
-"""The recipes of touching cells: places, targets, scores at the pictures' own size, and whole quick runs."""
+"""The recipes of touching cells: films, targets, scores at the pictures' own size, and whole quick runs."""
 
 import json
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from unetbook import __main__, application, instances, labels, resizing, scores,
 from unetbook.augment import Augmenter
 from unetbook.datasets import synthetic
 from unetbook.recipes import (
-    _places,
+    _films,
     _touching,
     usiigaci_border,
     usiigaci_border_weights,
@@ -77,25 +77,34 @@ def test_crumbs_that_break_off_in_squeezing_are_no_cells(monkeypatch):
     assert found.max() == 1 and 0 < np.count_nonzero(squeezed) - np.count_nonzero(found) < _touching.CRUMB
 
 
-def test_two_pictures_of_one_place_are_told_by_its_details_though_one_is_moved():
+def crawled(cells, step, rng):
+    """The label image with each cell moved by some pixels of its own, and all of them by 9 down and 14 left."""
+    later = np.zeros_like(cells)
+    for cell in np.unique(cells[cells > 0]):
+        down, right = np.rint(rng.normal(0, step, 2)).astype(int)
+        later[np.roll(cells == cell, (9 + down, right - 14), (0, 1))] = cell
+    return later
+
+
+def test_frames_of_one_film_are_told_by_where_their_cells_lie():
     rng = np.random.default_rng(0)
-    noise = rng.normal(0.5, 0.1, (6, 256, 256, 1)).astype(np.float32)
-    assert _places.places(list(noise)) == list(range(6))
-    later = 0.5 * np.roll(noise[3], (20, -31), (0, 1)) + 0.5 * noise[5]  # what stays, and what came
-    flat = np.full((256, 256, 1), 0.5, np.float32)
-    found = _places.places([*noise[:5], later, flat])
-    assert found[3] == found[5] and len(set(found)) == 6
+    cells = list(synthetic.cells(6, 192, seed=8)[1])
+    assert _films.films(cells) == list(range(6))
+    frame, next_one, far = (crawled(cells[3], step, rng) for step in (2, 4, 60))
+    assert _films.films([*cells, frame, next_one]) == [0, 1, 2, 3, 4, 5, 3, 3]
+    assert _films.films([*cells, far]) == list(range(7))
+    empty = np.zeros_like(cells[0])
+    assert _films.films([*cells, empty, empty]) == list(range(8))
 
 
-def test_a_bright_round_cell_in_the_middle_of_each_picture_makes_no_place(monkeypatch):
-    """As in two of the real pictures, one of them mirrored: they agree in a disc, and show two places."""
-    noise = np.random.default_rng(1).normal(0.5, 0.02, (2, 512, 512, 1)).astype(np.float32)
-    for picture, middle in zip(noise, (250, 262), strict=True):
-        disc = cv2.circle(np.zeros((512, 512), np.float32), (middle, middle), 12, 0.5, -1)
-        picture[..., 0] += cv2.GaussianBlur(disc, (0, 0), 2)
-    assert _places.places(list(noise)) == [0, 1]
-    monkeypatch.setattr(_places, "SAME_PLACE", 13)
-    assert _places.places(list(noise)) == [0, 0]
+def test_agreement_is_the_correlation_of_masks_at_the_best_shift():
+    cells = synthetic.cells(2, 64, seed=8)[1]
+    window = np.outer(np.hanning(64), np.hanning(64))
+    one, other = (((mask := of > 0) - mask.mean()) * window for of in cells)
+    by_hand = [np.sum(one * np.roll(other, (down, right), (0, 1))) for down in range(64) for right in range(64)]
+    expected = max(by_hand) / np.linalg.norm(one) / np.linalg.norm(other)
+    found = _films.agreements(list(cells), list(cells))
+    assert list(found) == [(0, 1)] and found[0, 1] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_gap_between_cells_stays_closed_when_they_are_turned_and_deformed(data):
@@ -126,7 +135,7 @@ def test_a_gap_between_cells_stays_closed_when_they_are_turned_and_deformed(data
     assert seen > 20
 
 
-def test_pictures_of_one_place_stay_together(data):
+def test_frames_of_one_film_stay_together(data):
     parts = _touching.split(data)
     assert sorted(id_ for part in parts.values() for id_ in part) == sorted(data)
     assert [len(part) for part in parts.values()] == [6, 2, 2] and parts == _touching.split(data)

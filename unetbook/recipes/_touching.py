@@ -17,7 +17,7 @@ from unetbook import instances, labels, losses, nets, normalize, resizing, score
 from unetbook.augment import Augmenter
 from unetbook.datasets import usiigaci
 from unetbook.recipes import _object_scores, _strata
-from unetbook.recipes._places import places
+from unetbook.recipes._films import films
 from unetbook.recipes._schedule import falling_adam as optimizer
 
 DATASET = usiigaci
@@ -64,9 +64,9 @@ def kind(cells) -> str:
 
 
 def split(data) -> dict[str, list[str]]:
-    """Ids by part, 60, 16 and 24 % of each kind; pictures of one place stay together."""
-    kinds = [picture.kind for picture in data.values()]
-    return _strata.split(list(data), kinds, places([p.image for p in data.values()]), FRACTIONS, SPLIT_SEED)
+    """Ids by part, 60, 16 and 24 % of each kind; pictures that may be frames of one film stay together."""
+    kinds, film = [picture.kind for picture in data.values()], films([picture.cells for picture in data.values()])
+    return _strata.split(list(data), kinds, film, FRACTIONS, SPLIT_SEED)
 
 
 def ids(data) -> list[str]:
