@@ -141,8 +141,8 @@ class _Checkpoint(keras.callbacks.Callback):
         # convolutions multiplies memory that nobody wrote by 0: exact, unless a NaN happens to lie there.
         if not math.isfinite((logs or {}).get("loss", 0)):
             raise ValueError(
-                f"the loss of seed {self.seed} is no longer a number in epoch {epoch + 1}; {self.folder} holds the "
-                "epoch before: run again to repeat this one, or change the recipe's learning rate if that happens again"
+                f"the loss of seed {self.seed} is no longer a number in epoch {epoch + 1}, of which {self.folder} has "
+                "nothing: run again to repeat it, or change the recipe's learning rate if that happens again"
             )
         values = {**(logs or {}), **self.validate(self.model)}
         for name, value in values.items():
