@@ -127,6 +127,7 @@ def test_tolerances_are_held_against_the_spread():
     assert problems(0.49, 0.51) == []
     assert "is wide" in problems(0.499, 0.501)[0]
     assert "measured from 0.49 to 0.54" in problems(0.49, 0.54)[0]
+    assert "measured from 0.49 to 0.529" in problems(0.49, 0.529)[0] and problems(0.49, 0.528) == []  # a margin of 5 %
     assert "not those whose spread" in problems(0.49, 0.51, name="another")[0]
     cell.outputs[0].text = "one: 0.5, within 0.01 ✓\n"
     assert problems(0.5, 0.5) == []  # rounding
