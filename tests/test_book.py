@@ -26,6 +26,7 @@ ESCAPES: dict[str, list[str]] = {
     "12-unetpp": ["milliseconds = {level: [] for level in pruned_paper}"],
     "15-em-membranes": ["def explain_absence():", *["if slices is None:"] * 4],
     "16-nuclei": ["def explain_absence():", *["if examples is None:"] * 3],
+    "17-skin-lesions": ["try:", *["if real is None:"] * 2],
 }
 
 COLAB = """import sys
