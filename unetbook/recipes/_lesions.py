@@ -56,9 +56,9 @@ def kind(id_) -> str:
 def split(data) -> dict[str, list[str]]:
     """Five parts of all ids, alike in kinds and in sizes of lesion; the data set names no patients.
 
-    By kind and share of lesion, ids are taken five at a time, and each of the five goes into a part at random. No two
-    images show one lesion: the twelve pairs whose thumbnails correlate most, in any of eight positions, share a lens or
-    a ruler.
+    By kind and share of lesion, ids are taken five at a time, and each of the five goes into a part at random. No
+    near-duplicate was found: the twelve pairs whose thumbnails correlate most, in any of eight positions, share a lens
+    or a ruler.
     """
     alike = sorted(data, key=lambda id_: (data[id_].kind, data[id_].lesion.mean(dtype=float), id_))
     rng, parts = np.random.default_rng(SPLIT_SEED), {number: [] for number in FOLDS}
