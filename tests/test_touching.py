@@ -202,7 +202,7 @@ def test_choices_come_from_the_validation_pictures(data, monkeypatch, inside, ou
     assert outside < choices["threshold"] <= inside and choices["grow"] == 1 and choices["way"] == "regrow"
     assert max(choices["smallest"], choices["smallest_seed"]) > 16  # by either, the crumb is no cell
     assert set(found["images"]) == set(split["test"]) and found["scores"]["f"] > 0.95
-    assert len(found["swept"]) == 21  # pairs of six values, core at least the threshold
+    assert len(found["swept"]) == 91  # pairs of thirteen values, core at least the threshold
     for row in found["swept"]:
         sees_cells = row["core"] <= inside  # and joins them where the gap reaches the threshold, too
         assert (row["f"] > 0.95) == (sees_cells and outside < row["threshold"])
@@ -251,7 +251,7 @@ def test_the_core_of_a_border_class_is_chosen_too(data, monkeypatch):
     monkeypatch.setattr(_touching, "probabilities", answer)
     found = _touching.evaluate(None, data, split)
     assert 0.6 < found["choices"]["core"] <= 0.9 and found["choices"]["way"] == "border"
-    assert len(found["swept"]) == 36
+    assert len(found["swept"]) == 169
     assert all(row["merged"] > 0 for row in found["swept"] if row["core"] == 0.5 and row["threshold"] < 0.95)
     assert found["scores"]["merged"] == 0
     assert found["scores"]["f"] > 0.9

@@ -26,13 +26,14 @@ SIDE = 512  # pixels that a picture of 1022 x 1024 is squeezed to
 FRACTIONS = {"train": 0.6, "validation": 0.16, "test": 0.24}
 SPLIT_SEED = 50
 LARGE = 2000  # pixels; the median cell has 2,658 and more in 23 pictures, and at most 1,618 in the other 27
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)  # weights in the loss move where to cut
-FEW = (0.3, 0.5, 0.7, 0.9)  # of these, after each epoch
-COARSE = (0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # and of these, for the curve of merged cells against split ones
+# Weights in the loss move where to cut: what a network with them calls 0.95, one without calls 0.995.
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+FEW = (0.3, 0.5, 0.7, 0.9, 0.98)  # of these, after each epoch
 FIRST = 8  # training pictures that are judged then
 OPTIONS = {"regrow": [{"grow": pixels} for pixels in (1, 2, 3)], "border": [{}]}  # besides the seeds
-SEEDS = (0, 6, 12, 25)  # pixels; a smaller seed is none
-SMALLEST = (0, 25, 50, 100)  # pixels at the size that is worked on
+SEEDS = (0, 6, 12, 25, 50)  # pixels; a smaller seed is none
+SMALLEST = (0, 25, 50, 100, 200)  # pixels at the size that is worked on
+SWEPT = "f", "merged", "split", "missed", "extra"  # scores that are kept of each pair
 CRUMB = usiigaci.SMALLEST // 4  # pixels at that size; thin parts of a cell break off when it is squeezed
 # How each network is read where nothing is chosen. A border class needs its smallest seeds left out, gaps do not mind.
 PLAIN = {"threshold": 0.5, "smallest_seed": 12, "smallest": 25}
@@ -145,20 +146,18 @@ def _judged(model, data, ids):
 def evaluate(model, data, split) -> dict:
     """Scores of the test pictures at their own size, with the choices that have the best F on validation.
 
-    ``swept``: the same for pairs of a threshold and a ``core``, above which a pixel seeds a cell, all else as chosen;
-    nothing is chosen by it. It tells what fewer merged cells cost in split and missed ones. ``plain``: read at 0.5, as
-    ``PLAIN`` says, with nothing chosen.
+    ``swept``: some of these for all pairs of a threshold and a ``core``, above which a pixel seeds a cell, all else as
+    chosen; nothing is chosen by it. It tells what fewer merged cells cost in split and missed ones. ``plain``: read at
+    0.5, as ``PLAIN`` says, with nothing chosen.
     """
     choices = _choose({id_: probabilities(model, data[id_].image) for id_ in split["validation"]}, data)
     seen = {id_: probabilities(model, data[id_].image) for id_ in split["test"]}
-    return {
-        **scored(_found(seen, choices), data),
-        "choices": choices,
-        "swept": [
-            {**pair, **scored(_found(seen, choices | pair), data)["scores"]} for pair in _pairs(choices["way"], COARSE)
-        ],
-        "plain": scored(_found(seen, PLAIN | {"way": choices["way"]}), data),
-    }
+    swept = []
+    for pair in _pairs(choices["way"], THRESHOLDS):
+        of_pair = scored(_found(seen, choices | pair), data)["scores"]
+        swept.append(pair | {name: of_pair[name] for name in SWEPT})
+    plain = scored(_found(seen, PLAIN | {"way": choices["way"]}), data)
+    return {**scored(_found(seen, choices), data), "choices": choices, "swept": swept, "plain": plain}
 
 
 def _pairs(way, values):
