@@ -28,7 +28,7 @@ SPLIT_SEED = 50
 LARGE = 2000  # pixels; the median cell has 2,658 and more in 23 pictures, and at most 1,618 in the other 27
 # Weights in the loss move where to cut: what a network with them calls 0.95, one without calls 0.995.
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
-FEW = (0.3, 0.5, 0.7, 0.9, 0.98)  # of these, after each epoch
+FEW = (0.3, 0.5, 0.7, 0.9)  # of these, after each epoch
 FIRST = 8  # training pictures that are judged then
 OPTIONS = {"regrow": [{"grow": pixels} for pixels in (1, 2, 3)], "border": [{}]}  # besides the seeds
 SEEDS = (0, 6, 12, 25, 50)  # pixels; a smaller seed is none
