@@ -27,6 +27,7 @@ ESCAPES: dict[str, list[str]] = {
     "15-em-membranes": ["def explain_absence():", *["if slices is None:"] * 4],
     "16-nuclei": ["def explain_absence():", *["if examples is None:"] * 3],
     "17-skin-lesions": ["try:", *["if real is None:"] * 2],
+    "18-touching-cells": ["try:", *["if real is None:"] * 3],
 }
 
 COLAB = """import sys

@@ -119,8 +119,8 @@ def validate(model, data, split) -> dict:
     """Cross-entropy of cell against background, every pixel alike, and the best F of a few thresholds.
 
     And of 100 cells those merged and split at that threshold. On the validation pictures, and on the first few training
-    pictures as they are: ``train_f`` beside ``val_f`` tells whether a network knows too little or has learned its
-    pictures by heart. All at the size that is worked on.
+    pictures as they are. Those happen to show large cells alone, which are easier, so that ``train_f`` above ``val_f``
+    does not tell that a network has learned its pictures by heart. All at the size that is worked on.
     """
     return {
         **{f"val_{name}": value for name, value in _judged(model, data, split["validation"]).items()},
