@@ -121,16 +121,46 @@ def test_split_keeps_fields_whole_and_kinds_in_proportion(data):
 
 
 def test_rare_kinds_are_drawn_more_often_and_targets_have_gaps(data):
-    settings = dsb2018_unet.SETTINGS | dsb2018_unet.QUICK
+    settings = dsb2018_unseen.SETTINGS | dsb2018_unet.QUICK
     parts = {"train": list(data)[:28] + list(data)[30:32]}  # 20, 8 and 2
     tiles = _nuclei.batches(data, parts, settings, seed=0)
     assert len(tiles.images) == 20 + 2 * 8 + 3 * 2
+    assert len(_nuclei.batches(data, parts, dsb2018_unet.SETTINGS, seed=0).images) == len(tiles.images)
     for target, weights, id_ in zip(tiles.labels[:20], tiles.weights[:20], parts["train"][:20], strict=True):
         apart = labels.separate(data[id_].nuclei.astype(np.int32))
         assert np.array_equal(target > 0, apart > 0) and weights.min() >= 1
     images, target, weights = tiles[0]
     assert images.shape == (1, 64, 64, 3) and target.shape == weights.shape == (1, 64, 64)
     assert images.dtype == np.float32 and set(np.unique(target)) <= {0, 1}
+
+
+def test_gaps_made_after_the_turn_part_all_nuclei_and_turned_gaps_do_not(data, monkeypatch):
+    settings = dsb2018_unet.SETTINGS | dsb2018_unet.QUICK | {"batch": 8, "steps": 4}
+    with_cells, target_of, joined = [], _nuclei._target, {}
+    monkeypatch.setattr(_nuclei, "_target", lambda cells, of: with_cells.append(cells) or target_of(cells, of))
+    tiles = _nuclei.batches(data, {"train": list(data)}, settings, seed=0)
+    assert not with_cells  # nothing is made before the turn
+    for index in range(len(tiles)):
+        images, target, weights = tiles[index]
+        assert images.shape == (8, 64, 64, 3) and target.shape == weights.shape == (8, 64, 64)
+        assert target.dtype == np.int8 and weights.dtype == np.float16 and weights.min() >= 1
+        cells_of = np.stack(with_cells[-8:])
+        joined[index] = sum(_joined(one, cells) for one, cells in zip(target, cells_of, strict=True))
+    assert len(with_cells) == 32 and max(len(np.unique(cells)) for cells in with_cells) > 3
+    assert sum(joined.values()) == 0
+    first = {name: value for name, value in settings.items() if name != "gaps"}
+    turned = _nuclei.batches(data, {"train": list(data)}, first, seed=0)
+    # In place of the weights travel the nuclei: the same draws take them through the same turns.
+    turned.weights = tiles.labels
+    assert sum(
+        _joined(one, cells) for index in range(len(turned)) for one, cells in zip(*turned[index][1:], strict=True)
+    )
+
+
+def _joined(target, nuclei):
+    """Components of a target that hold pixels of two nuclei."""
+    inside = labels.connected(target == 1)
+    return sum(len(np.unique(nuclei[inside == number])) > 1 for number in range(1, inside.max() + 1))
 
 
 def test_a_perfect_answer_scores_one_and_merged_nuclei_cost(data):

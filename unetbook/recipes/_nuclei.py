@@ -82,23 +82,27 @@ def ids(data) -> list[str]:
 
 
 def batches(data, split, settings, seed) -> training.Tiles:
-    """Random tiles of the training images, those of rare kinds drawn more often; nuclei with gaps, and weights."""
+    """Random tiles of the training images, those of rare kinds drawn more often; nuclei with gaps, and weights.
+
+    With the setting ``"gaps": "made after the turn"``, nuclei are turned and deformed, and the target is made of what
+    comes out. Else gaps are made first, and a turn, which takes each pixel from its nearest, breaks some of them.
+    """
     kinds = [data[id_].kind for id_ in split["train"]]
     most = max(map(kinds.count, kinds))
     times = {of_kind: round((most / kinds.count(of_kind)) ** 0.5) for of_kind in kinds}
     drawn = [id_ for id_, of_kind in zip(split["train"], kinds, strict=True) for _ in range(times[of_kind])]
+    images, augmenter = [data[id_].image for id_ in drawn], Augmenter(**settings["augmentation"])
+    of_tiles = settings["tile"], settings["tile"], settings["batch"], settings["steps"], seed
+    if settings.get("gaps") == "made after the turn":
+
+        def augment(image, nuclei, rng):
+            image, nuclei = augmenter(image, nuclei, rng)
+            return image, *_target(nuclei, settings)
+
+        return training.Tiles(images, [data[id_].nuclei for id_ in drawn], *of_tiles, augment)
     targets = {id_: _target(data[id_].nuclei, settings) for id_ in split["train"]}
-    return training.Tiles(
-        [data[id_].image for id_ in drawn],
-        [targets[id_][0] for id_ in drawn],
-        settings["tile"],
-        settings["tile"],
-        settings["batch"],
-        settings["steps"],
-        seed,
-        augment=Augmenter(**settings["augmentation"]),
-        weights=[targets[id_][1] for id_ in drawn],
-    )
+    classes, weights = zip(*(targets[id_] for id_ in drawn), strict=True)
+    return training.Tiles(images, list(classes), *of_tiles, augmenter, list(weights))
 
 
 def trained(recipe, data, split, settings, seed) -> tuple[keras.Model, list[float]]:

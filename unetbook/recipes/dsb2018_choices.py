@@ -13,7 +13,7 @@ from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet, dsb2018_unse
 NAME = "dsb2018-choices"
 SUMMARY = "nuclei, short trainings: weights, look, augmentation, target and width, judged on validation images"
 SEEDS = (0, 1, 2)
-SETTINGS = dsb2018_unet.SETTINGS | {"steps": 450, "epochs": 1}
+SETTINGS = dict(dsb2018_unseen.SETTINGS)
 QUICK = dsb2018_unet.QUICK | {"epochs": 1}
 ARMS = {
     "as chosen": {},
