@@ -215,6 +215,7 @@ def test_choices_come_from_the_best_score(data):
         probability[:3, :3] = 0.55  # a speck of 9 pixels
     chosen = _nuclei_scores.choose(gray, data)
     assert chosen["way"] == "regrow" and chosen["threshold"] <= 0.5 and chosen["smallest"] >= 10
+    assert _nuclei_scores.choose(gray, data, sizes=(0, 5))["smallest"] == 0  # nothing else was offered that helps
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -30,6 +30,7 @@ ARMS = {
     **{f"without {kind}": {"kind": kind, "left_out": "kind"} for kind in KINDS},
     HALF: {"kind": KINDS[0], "left_out": "random"},
 }
+SMALLEST = (0, 10, 20, 40)  # pixels; the trainings were judged with these, before larger ones were offered
 PAIRS = []  # the arms are scored on different images: compare an arm's score with ``ALL``'s of the same kind
 
 
@@ -45,7 +46,9 @@ def measure(data, options, settings, seed) -> dict:
     pictures, parts = data
     split = without(pictures, parts, options, seed)
     model, curve = _nuclei.trained(dsb2018_unet, pictures, split, settings, seed)
-    entry = _nuclei_scores.judged(lambda id_: _nuclei_scores.foreground(model, pictures[id_].image), pictures, split)
+    entry = _nuclei_scores.judged(
+        lambda id_: _nuclei_scores.foreground(model, pictures[id_].image), pictures, split, SMALLEST
+    )
     return entry | {
         "counts": {name: len(ids) for name, ids in split.items()},
         "curve": curve,
