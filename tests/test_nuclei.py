@@ -15,6 +15,7 @@ from unetbook.recipes import (
     _nuclei,
     _nuclei_scores,
     dsb2018_choices,
+    dsb2018_turned,
     dsb2018_unet,
     dsb2018_unetpp,
     dsb2018_unseen,
@@ -121,7 +122,7 @@ def test_split_keeps_fields_whole_and_kinds_in_proportion(data):
 
 
 def test_rare_kinds_are_drawn_more_often_and_targets_have_gaps(data):
-    settings = dsb2018_unseen.SETTINGS | dsb2018_unet.QUICK
+    settings = dsb2018_turned.SETTINGS | dsb2018_unet.QUICK
     parts = {"train": list(data)[:28] + list(data)[30:32]}  # 20, 8 and 2
     tiles = _nuclei.batches(data, parts, settings, seed=0)
     assert len(tiles.images) == 20 + 2 * 8 + 3 * 2
@@ -238,6 +239,19 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
         work = [head["multiply_adds"] for head in entry["heads"].values()]
         assert work[0] < work[1] and all(head["seconds"] > 0 for head in entry["heads"].values())
         assert entry["unet"]["multiply_adds"] > work[1] and entry["unet"]["seconds"] > 0
+
+
+def test_the_first_run_is_one_without_gaps_made_last_and_in_one_position(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNETBOOK_DATA", str(folder))
+    assert dsb2018_unet.SETTINGS == dsb2018_turned.SETTINGS | {"gaps": "made after the turn"}
+    with_gaps, target_of = [], _nuclei._target
+    monkeypatch.setattr(_nuclei, "_target", lambda *of: with_gaps.append(of) or target_of(*of))
+    assert __main__.main(["run", "dsb2018-turned", "--quick", "--seeds", "0"]) == 0
+    result = json.loads((tmp_path / "runs/quick/dsb2018-turned.json").read_text())
+    assert len(with_gaps) == len(result["split"]["train"])  # once each, before any turn
+    entry = result["seeds"]["0"]
+    assert set(entry["scores"]) >= {"dsb", "f", "iou"} and "once" not in entry and "kept" not in result
 
 
 def test_heads_answer_as_their_pruned_networks(data):
