@@ -17,7 +17,8 @@ from unetbook.recipes import _object_scores
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 WAYS = ("regrow", "watershed")
-SMALLEST = (0, 10, 20, 40, 60, 80, 120, 160)  # pixels
+DEPTHS = (1.0, 1.5, 2.0, 3.0)  # pixels, of the watershed
+SMALLEST = (0, 10, 20, 40, 80)  # pixels
 CROP = 256  # pixels of a validation crop: one size, so that networks are compiled once
 
 
@@ -64,23 +65,27 @@ def evaluate(model, data, split) -> dict:
     return entry | {"once": {name: once[name] for name in ("scores", "choices")}}
 
 
-def judged(probability, data, split, sizes=SMALLEST) -> dict:
-    """Scores of the test images by a function from id to probability (H, W); what is chosen is so on validation."""
-    choices = choose({id_: probability(id_) for id_ in split["validation"]}, data, sizes)
+def judged(probability, data, split, **offered) -> dict:
+    """Scores of the test images by a function from id to probability (H, W); ``choose`` chooses on validation images.
+
+    offered: what else than its own ``depths`` and ``sizes`` it is to choose from.
+    """
+    choices = choose({id_: probability(id_) for id_ in split["validation"]}, data, **offered)
     found = {id_: instances.from_probabilities(probability(id_), **choices) for id_ in split["test"]}
     return scored(found, data) | {"choices": choices}
 
 
-def choose(probabilities, data, sizes=SMALLEST) -> dict:
-    """The way to objects, threshold and smallest size, one of ``sizes``, with the best DSB score on these images."""
+def choose(probabilities, data, depths=DEPTHS, sizes=SMALLEST) -> dict:
+    """The way to objects, its threshold and depth, and the smallest size with the best DSB score on these images."""
     truths, best = [data[id_].nuclei for id_ in probabilities], None
-    for way, threshold in itertools.product(WAYS, THRESHOLDS):
-        found = [instances.from_probabilities(p, way, threshold) for p in probabilities.values()]
+    ways = [{"way": "regrow"}, *({"way": "watershed", "depth": depth} for depth in depths)]
+    for way, threshold in itertools.product(ways, THRESHOLDS):
+        found = [instances.from_probabilities(p, threshold=threshold, **way) for p in probabilities.values()]
         for smallest in sizes:
             kept = [instances.without_small(one, smallest) for one in found]
             score = scores.dsb_score(truths, kept)
             if best is None or score > best[0]:
-                best = score, {"way": way, "threshold": threshold, "smallest": smallest}
+                best = score, {**way, "threshold": threshold, "smallest": smallest}
     return best[1]
 
 

@@ -8,12 +8,12 @@ another. As many training images, chosen at random and scored in the same way, t
 import numpy as np
 
 from unetbook import instances, scores
-from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_turned, dsb2018_unet, dsb2018_unseen
+from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet, dsb2018_unseen
 
 NAME = "dsb2018-choices"
 SUMMARY = "nuclei, short trainings: weights, look, augmentation, target and width, judged on validation images"
 SEEDS = (0, 1, 2)
-SETTINGS = dsb2018_turned.SETTINGS | {"steps": 450, "epochs": 1}  # trained before gaps were made last
+SETTINGS = dsb2018_unet.SETTINGS | {"steps": 450, "epochs": 1}
 QUICK = dsb2018_unet.QUICK | {"epochs": 1}
 ARMS = {
     "as chosen": {},

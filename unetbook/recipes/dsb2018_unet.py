@@ -28,7 +28,6 @@ SETTINGS = {
     "schedule": "Adam, cosine to 0 over all steps",
     "loss": "soft-max cross-entropy, divided by the sum of the weights",
     "target": "nuclei without their contact pixels",
-    "gaps": "made after the turn",
     "w0": 3,
     "sigma": 5,
     "augmentation": {"zoom": 0.3, "elastic": 4, "blur": 0.5, "gamma": 0.3, "gain": 0.1, "offset": 0, "noise": 0.005},

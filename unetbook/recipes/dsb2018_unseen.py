@@ -9,13 +9,13 @@ that apart: as many images are left out, at random. A quarter of the recipe's st
 import numpy as np
 
 from unetbook import recipes
-from unetbook.recipes import _json, _nuclei, _nuclei_scores, dsb2018_turned, dsb2018_unet
+from unetbook.recipes import _json, _nuclei, _nuclei_scores, dsb2018_unet
 from unetbook.recipes._run import described
 
 NAME = "dsb2018-unseen"
 SUMMARY = "nuclei on kinds of images that were left out of training, one kind at a time; short trainings"
 SEEDS = (0, 1, 2)
-SETTINGS = dsb2018_turned.SETTINGS | {"steps": 450, "epochs": 1}  # trained before gaps were made last
+SETTINGS = dsb2018_unet.SETTINGS | {"steps": 450, "epochs": 1}
 QUICK = dsb2018_unet.QUICK | {"epochs": 1}
 KINDS = (
     *(f"fluorescence, {height} x {width}" for height, width in _nuclei.USUAL_SIZES),
@@ -29,7 +29,7 @@ ARMS = {
     **{f"without {kind}": {"kind": kind, "left_out": "kind"} for kind in KINDS},
     HALF: {"kind": KINDS[0], "left_out": "random"},
 }
-SMALLEST = (0, 10, 20, 40)  # pixels; the trainings were judged with these, before larger ones were offered
+OFFERED = {"depths": (1.0,), "sizes": (0, 10, 20, 40)}  # pixels; the stored run was judged before more was offered
 PAIRS = []  # the arms are scored on different images: compare an arm's score with ``ALL``'s of the same kind
 
 
@@ -46,7 +46,7 @@ def measure(data, options, settings, seed) -> dict:
     split = without(pictures, parts, options, seed)
     model, curve = _nuclei.trained(dsb2018_unet, pictures, split, settings, seed)
     entry = _nuclei_scores.judged(
-        lambda id_: _nuclei_scores.foreground(model, pictures[id_].image), pictures, split, SMALLEST
+        lambda id_: _nuclei_scores.foreground(model, pictures[id_].image), pictures, split, **OFFERED
     )
     return entry | {
         "counts": {name: len(ids) for name, ids in split.items()},
