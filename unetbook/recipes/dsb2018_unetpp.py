@@ -38,9 +38,10 @@ def build(settings) -> keras.Model:
 def evaluate(model, data, split) -> dict:
     """Scores of the mean of all heads, as in ``dsb2018-unet``; and ``heads``: each alone and their mean, with its cost.
 
-    Way, threshold, depth and smallest size are chosen for each on validation images. Heads answer in one position and in
-    one pass through the whole network, in which each computes what its pruned network does; parameters, multiply-adds
-    and seconds are those of the pruned networks. ``unet`` is what ``dsb2018-unet`` costs, timed in turn with them.
+    Way, threshold, depth and smallest size are chosen for each on validation images. Heads answer in one position and
+    in one pass through the whole network, in which each computes what its pruned network does; parameters,
+    multiply-adds and seconds are those of the pruned networks. ``unet`` is what ``dsb2018-unet`` costs, timed in turn
+    with them.
     """
     entry = _nuclei_scores.judged(
         lambda id_: _nuclei_scores.foreground(model, data[id_].image, averaged=True), data, split
