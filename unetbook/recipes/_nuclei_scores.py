@@ -59,10 +59,18 @@ def _central(picture):
 
 
 def evaluate(model, data, split) -> dict:
-    """Scores of the test images, averaged over eight positions; ``once`` in one position, with choices of its own."""
-    entry = judged(lambda id_: foreground(model, data[id_].image, averaged=True), data, split)
-    once = judged(lambda id_: foreground(model, data[id_].image), data, split)
-    return entry | {"once": {name: once[name] for name in ("scores", "choices")}}
+    """Scores of the test images, averaged over eight positions, and two more readings, each with choices of its own.
+
+    ``once``: in one position; ``depth_1``: averaged, with a watershed of one depth, a pixel.
+    """
+    ids = (*split["validation"], *split["test"])
+    averaged = {id_: foreground(model, data[id_].image, averaged=True) for id_ in ids}
+    entry = judged(averaged.get, data, split)
+    others = {
+        "once": judged(lambda id_: foreground(model, data[id_].image), data, split),
+        "depth_1": judged(averaged.get, data, split, depths=(1.0,)),
+    }
+    return entry | {name: {part: one[part] for part in ("scores", "choices")} for name, one in others.items()}
 
 
 def judged(probability, data, split, **offered) -> dict:
