@@ -1,8 +1,7 @@
 """What the nucleus recipes share: the pictures, their kinds and split, and the tiles to train on.
 
 The data set, 664 images of many microscopes, is brought to one look (``normalize.bright_on_dark``). The target is what
-did best in chapter 10: nuclei with a gap where they touch, weighted by the border term, grown back afterwards.
-Chapter 16.
+did best in chapter 10: nuclei with a gap where they touch, weighted by the border term. Chapter 16.
 """
 
 import warnings

@@ -61,22 +61,23 @@ def _central(picture):
 def evaluate(model, data, split) -> dict:
     """Scores of the test images, averaged over eight positions, and two more readings, each with choices of its own.
 
-    ``once``: in one position; ``depth_1``: averaged, with a watershed of one depth, a pixel.
+    ``once``: in one position; ``depth_1``: averaged, with a watershed of one pixel.
     """
     ids = (*split["validation"], *split["test"])
     averaged = {id_: foreground(model, data[id_].image, averaged=True) for id_ in ids}
     entry = judged(averaged.get, data, split)
-    others = {
-        "once": judged(lambda id_: foreground(model, data[id_].image), data, split),
-        "depth_1": judged(averaged.get, data, split, depths=(1.0,)),
+    once = judged(lambda id_: foreground(model, data[id_].image), data, split)
+    depth_1 = judged(averaged.get, data, split, depths=(1.0,))
+    return entry | {
+        "once": {name: once[name] for name in ("scores", "choices")},
+        "depth_1": {name: depth_1[name] for name in ("scores", "kinds", "choices")},
     }
-    return entry | {name: {part: one[part] for part in ("scores", "choices")} for name, one in others.items()}
 
 
 def judged(probability, data, split, **offered) -> dict:
     """Scores of the test images by a function from id to probability (H, W); ``choose`` chooses on validation images.
 
-    offered: what else than its own ``depths`` and ``sizes`` it is to choose from.
+    offered: ``depths`` and ``sizes`` for ``choose``, in place of its own.
     """
     choices = choose({id_: probability(id_) for id_ in split["validation"]}, data, **offered)
     found = {id_: instances.from_probabilities(probability(id_), **choices) for id_ in split["test"]}

@@ -1,6 +1,6 @@
-"""Short trainings by which the settings of ``dsb2018-unet`` were chosen, scored on its validation images. Chapter 16.
+"""Short trainings of what ``dsb2018-unet`` could have done otherwise, scored on its validation images. Chapter 16.
 
-Each arm changes one thing in the recipe's look, target, weights, augmentation or width. A quarter of the recipe's
+Each arm changes one thing in the recipe's look, target, weights or augmentation. A quarter of the recipe's
 steps, one position, and the threshold and way to nuclei that do best, so that no arm suffers from a threshold made for
 another. As many training images, chosen at random and scored in the same way, tell whether an arm over-fits.
 """

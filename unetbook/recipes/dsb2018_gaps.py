@@ -1,6 +1,6 @@
 """``dsb2018-unet`` with gaps that are made after the turn, so that no turn breaks one; one position. Chapter 16.
 
-All else is the same, initial weights and draws, too.
+The border weights, too, are then made of what a tile shows. All else is the same, initial weights and draws included.
 """
 
 from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet
