@@ -220,7 +220,7 @@ def test_choices_come_from_the_best_score(data):
     assert _nuclei_scores.choose(gray, data, sizes=(0, 5))["smallest"] == 0  # nothing else was offered that helps
 
 
-def test_depth_is_chosen_that_parts_two_nuclei_and_leaves_a_waist_whole():
+def test_depth_is_chosen_that_parts_two_nuclei_and_leaves_a_waist_whole(monkeypatch):
     rows, columns = np.mgrid[:60, :140]
 
     def disc(column, radius):
@@ -228,13 +228,15 @@ def test_depth_is_chosen_that_parts_two_nuclei_and_leaves_a_waist_whole():
 
     waist = disc(20, 10) | disc(31, 10)
     nuclei = np.where(waist, 1, np.where(disc(80, 13), 2, np.where(disc(104, 13), 3, 0)))
-    picture = types.SimpleNamespace(nuclei=nuclei)
-    probabilities = {"one": np.where(nuclei > 0, 0.9, 0.1).astype(np.float32)}
-    chosen = _nuclei_scores.choose(probabilities, {"one": picture})
+    probability = np.where(nuclei > 0, 0.9, 0.1).astype(np.float32)
+    pictures = dict.fromkeys(("one", "other"), types.SimpleNamespace(nuclei=nuclei, image=probability, kind="drawn"))
+    chosen = _nuclei_scores.choose({"one": probability}, pictures)
     assert chosen["way"] == "watershed" and chosen["depth"] > 1
-    assert _nuclei_scores.choose(probabilities, {"one": picture}, depths=(1.0,))["depth"] == 1
-    found = instances.from_probabilities(probabilities["one"], **chosen)
-    assert scores.objects(nuclei, found).f == 1
+    assert scores.objects(nuclei, instances.from_probabilities(probability, **chosen)).f == 1
+    monkeypatch.setattr(_nuclei_scores, "foreground", lambda model, image, averaged=False: image)
+    entry = _nuclei_scores.evaluate(None, pictures, {"validation": ["one"], "test": ["other"]})
+    assert entry["choices"] == entry["once"]["choices"] == chosen and entry["scores"]["f"] == 1
+    assert entry["depth_1"]["choices"]["depth"] == 1 and entry["depth_1"]["kinds"]["drawn"]["f"] < 1
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -247,9 +249,6 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
     entry = result["seeds"]["0"]
     assert set(entry["scores"]) >= {"dsb", "f", "iou"} and set(entry["images"]) == set(result["split"]["test"])
     assert set(entry["choices"]) >= {"way", "threshold", "smallest"} and "once" in entry
-    if name == "dsb2018-unet":
-        assert entry["depth_1"]["choices"].get("depth", 1) == 1
-        assert set(entry["depth_1"]["kinds"]) == set(entry["kinds"])
     assert len(entry["curves"]["val_dsb"]) == 2 and set(result["baselines"]) >= {"constant", "otsu"}
     baseline = {name: one["scores"]["dsb"] for name, one in result["baselines"].items()}
     assert baseline["otsu, objects as chosen"] > baseline["constant"]
@@ -303,7 +302,10 @@ def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp
     monkeypatch.setattr(dsb2018_unseen, "data", lambda settings, seed: (data, _nuclei.split(data)))
     trained, batches = [], _nuclei.batches
     monkeypatch.setattr(_nuclei, "batches", lambda d, s, *rest: trained.append(s["train"]) or batches(d, s, *rest))
+    offered, choose = [], _nuclei_scores.choose
+    monkeypatch.setattr(_nuclei_scores, "choose", lambda *of, **what: offered.append(what) or choose(*of, **what))
     result = _lab.run(dsb2018_unseen, seeds=[0], out=tmp_path, quick=True)
+    assert offered == [{"depths": (1.0,), "sizes": (0, 10, 20, 40)}] * 2  # as the stored run was
     whole, entry = (result["seeds"]["0"]["arms"][name] for name in arms)
     kinds = {id_: picture.kind for id_, picture in data.items()}
     assert {kinds[id_] for id_ in entry["images"]} == set(entry["kinds"]) == {"stained"}

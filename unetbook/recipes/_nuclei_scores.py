@@ -16,7 +16,6 @@ from unetbook import averaging, instances, labels, nets, scores, submission, til
 from unetbook.recipes import _object_scores
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-WAYS = ("regrow", "watershed")
 DEPTHS = (1.0, 1.5, 2.0, 3.0)  # pixels, of the watershed
 SMALLEST = (0, 10, 20, 40, 80)  # pixels
 CROP = 256  # pixels of a validation crop: one size, so that networks are compiled once

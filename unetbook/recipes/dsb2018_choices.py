@@ -1,8 +1,8 @@
 """Short trainings of what ``dsb2018-unet`` could have done otherwise, scored on its validation images. Chapter 16.
 
-Each arm changes one thing in the recipe's look, target, weights or augmentation. A quarter of the recipe's
-steps, one position, and the threshold and way to nuclei that do best, so that no arm suffers from a threshold made for
-another. As many training images, chosen at random and scored in the same way, tell whether an arm over-fits.
+Each arm changes one thing in the recipe's look, target, weights or augmentation. A quarter of the recipe's steps, one
+position, and the threshold and way to nuclei that do best, so that no arm suffers from a threshold made for another. As
+many training images, chosen at random and scored in the same way, tell whether an arm over-fits.
 """
 
 import numpy as np
@@ -51,7 +51,7 @@ def measure(data, options, settings, seed) -> dict:
 
 def _best(predictions, pictures):
     """The nuclei by the way and threshold with the best DSB score, and which they were."""
-    ways = ("border",) if next(iter(predictions.values())).shape[-1] == 3 else _nuclei_scores.WAYS
+    ways = ("border",) if next(iter(predictions.values())).shape[-1] == 3 else ("regrow", "watershed")
     best = None
     for way in ways:
         for threshold in _nuclei_scores.THRESHOLDS:
