@@ -1,16 +1,19 @@
 """What every test run shares: chapters are executed with the settings of ``make chapters``, so that they compare."""
 
 import contextlib
+from pathlib import Path
 
 _stack = contextlib.ExitStack()
 
 
 def pytest_configure(config):
-    """Give nbval's kernels the environment in which the stored outputs were made."""
+    """Give nbval's kernels the environment in which the stored outputs were made, and blank what they measured."""
     if config.getoption("nbval", default=False):
         from tools import kernel  # needs nbclient, which an environment for another backend lacks
 
         _stack.enter_context(kernel.environment())
+        if not config.option.nbval_sanitize_with:
+            config.option.nbval_sanitize_with = str(Path(__file__).parent / "tests" / "nbval-sanitize.cfg")
 
 
 def pytest_unconfigure(config):

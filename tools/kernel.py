@@ -45,13 +45,14 @@ def write_settings(folder: Path) -> None:
 
 @contextmanager
 def environment(**changes: str | None):
-    """Set what a chapter's kernel sees, then put it back: quick scale, no real data, quiet C++ code.
+    """Set what a chapter's kernel sees, then put it back: quick scale, broken promises raise, no data, quiet C++ code.
 
     ``changes`` are environment variables that the caller wants otherwise; None removes one.
     """
     with tempfile.TemporaryDirectory() as folder:
         write_settings(Path(folder))
-        wanted = {"UNETBOOK_SCALE": "quick", "UNETBOOK_DATA": None, "IPYTHONDIR": folder, **changes}
+        fixed = {"UNETBOOK_SCALE": "quick", "UNETBOOK_STRICT": "1", "UNETBOOK_DATA": None, "IPYTHONDIR": folder}
+        wanted = fixed | changes
         before = {name: os.environ.get(name) for name in wanted}
         _set(wanted)
         try:

@@ -10,7 +10,7 @@ HEAD = ("What you'll do", "What you'll learn", "What you need", "Minutes")
 FOOT = ("Take-away", "Sources")
 ALT_LENGTH = 30
 COMPARED_OUTPUTS, EXPECTATIONS, EXERCISES = 8, 3, 2
-PROMISE = re.compile(r"^(.*): (\S+), within (\S+) ✓$", re.MULTILINE)
+PROMISE = re.compile(r"^(.+): \S+ \(text: (\S+) ± (\S+)\) ✓$", re.MULTILINE)  # of ``unetbook.contract``
 ROUNDING = 0.02, 1e-4  # a tolerance of this share of the promise, or of this size, is rounding and needs no spread
 MARGIN = 0.95  # of a tolerance may be used up by what was measured: seven values do not reach as far as the next one
 NBVAL_COMMENT = re.compile(r"^\s*#\s*(NBVAL|PYTEST_VALIDATE)_\w+", re.MULTILINE)
@@ -54,6 +54,8 @@ def outputs(notebook) -> list[str]:
                 problems.append(f"{where} is stored with the error {output.ename}")
             if output.get("name") == "stderr":
                 problems.append(f"{where} is stored with output on stderr: {output.text[:60]!r}")
+            elif "✗" in output.get("text", ""):
+                problems.append(f"{where} is stored with a broken promise: correct the text or the code")
             elif "WARNING:tensorflow" in output.get("text", ""):  # TensorFlow warns on stdout, with addresses in it
                 problems.append(f"{where} is stored with a warning of TensorFlow")
     return problems
@@ -156,8 +158,12 @@ def contract(notebook) -> list[str]:
 def promises(notebook) -> list[tuple[str, float, float]]:
     """Return (name, promised value, tolerance) of each promise with a tolerance, as the stored outputs have them."""
     texts = [output.text for cell in code_cells(notebook) for output in cell.outputs if output.get("name") == "stdout"]
-    found = [match for text in texts for match in PROMISE.findall(text)]
-    return [(name, float(about), float(within)) for name, about, within in found]
+    return [promise for text in texts for promise in promises_in(text)]
+
+
+def promises_in(text: str) -> list[tuple[str, float, float]]:
+    """Return (name, promised value, tolerance) of each promise with a tolerance in printed text."""
+    return [(name, float(about), float(within)) for name, about, within in PROMISE.findall(text)]
 
 
 def tolerances(notebook, spread: list[dict]) -> list[str]:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from unetbook import plots, sizes
+from unetbook import sizes
+from unetbook.show import colors
 
 
 class _Box(NamedTuple):
@@ -18,10 +19,10 @@ class _Box(NamedTuple):
 
 _STEP = 1.0  # from one feature map to the next, in figure units
 _FALL = 1.55  # from one level to the next
-_CONVOLUTION, _POOL, _UP, _SKIP, _LAST = plots.BLUE, plots.RED, plots.GREEN, "#8c8c8c", plots.PINK
+_CONVOLUTION, _POOL, _UP, _SKIP, _LAST = colors.BLUE, colors.RED, colors.GREEN, "#8c8c8c", colors.PINK
 
 
-def unet(model, width=10.0):
+def unet_diagram(model, width=10.0):
     """Draw a model built by ``nets.unet`` with fixed input size; returns (figure, axis). Chapter 02.
 
     A box is a feature map, its height grows with the map's side and its width with the number of channels; the side
