@@ -12,7 +12,7 @@ JAX_BIN := $(subst .venv,.venv-jax,$(BIN))
 COMPILE := compile --quiet --universal --python-version 3.11 --fork-strategy fewest --emit-build-options --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test portability lab chapters spread benchmarks hero lock clean
+.PHONY: help environment book test portability lab chapters pages spread benchmarks hero lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ lab: environment ## open JupyterLab, where a chapter's .md and .ipynb stay in st
 
 chapters: environment ## execute what changed (one: ONLY=02-architecture, all the same: FORCE=1)
 	@$(BIN)/python -m tools.chapters $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force)
+
+pages: environment ## how long each page is, beside what it may be
+	@$(BIN)/python -m tools.pages
 
 spread: environment ## measure how much the promised numbers vary, for their tolerances (ONLY=02-architecture)
 	@$(BIN)/python -m tools.spread $(if $(ONLY),--only $(ONLY))

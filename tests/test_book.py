@@ -7,11 +7,10 @@ import jupytext
 import pytest
 
 from tools import chapters as chapter_tool
-from tools import inputs, pairs, rules, spread
+from tools import counts, inputs, pairs, rules, spread
 
 NUMBERED = re.compile(r"\d\d-")
 CHAPTERS = pairs.chapters()
-LARGEST = 1_500_000  # bytes of an executed notebook
 
 # Cells whose output the tests do not compare, by chapter and first line. Only raw measurements (times, for example) and
 # cells with real images belong here: anything else is a promise that nobody checks.
@@ -85,13 +84,32 @@ def test_tolerances_fit_the_measured_spread(chapter):
 @every_chapter
 def test_first_code_cell_installs_the_package_on_colab(chapter):
     first = rules.code_cells(notebook_of(chapter))[0]
+    assert "remove-cell" in rules.tags(first), "the cell for Colab is in the notebook and not on the page"
     assert first.source == COLAB.format(address=chapter_tool.repository()), f"make chapters ONLY={chapter.stem}"
 
 
 @every_chapter
 def test_notebook_is_small(chapter):
     size = chapter.with_suffix(".ipynb").stat().st_size
-    assert size < LARGEST, f"{chapter.stem}.ipynb has {size} bytes: draw fewer or smaller figures"
+    assert size < rules.LARGEST, f"{chapter.stem}.ipynb has {size} bytes: draw fewer or smaller figures"
+
+
+@every_chapter
+def test_figures_are_palettes_or_photographs(chapter):
+    assert rules.encodings(notebook_of(chapter)) == []
+
+
+def test_all_notebooks_together_are_small():
+    assert sum(chapter.with_suffix(".ipynb").stat().st_size for chapter in CHAPTERS) < rules.ALL_TOGETHER
+
+
+@pytest.mark.parametrize("chapter", [c for c in CHAPTERS if NUMBERED.match(c.stem)], ids=lambda path: path.stem)
+def test_a_page_is_no_longer_than_it_may_be(chapter):
+    assert counts.problems(chapter.stem, counts.of(notebook_of(chapter))) == []
+
+
+def test_rewritten_chapters_are_there():
+    assert set(counts.REWRITTEN) | set(counts.OVER) <= {chapter.stem for chapter in CHAPTERS}
 
 
 def test_cells_that_escape_comparison_are_listed():

@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from tools import figures
+from tools import figures, rules
 
 
 def png(pixels, **options):
@@ -65,10 +65,14 @@ def test_outputs_are_replaced_once_and_keep_their_text(pixels, kind):
     data = {"image/png": base64.b64encode(png(pixels, dpi=(150, 150))).decode(), "text/plain": "<Figure>"}
     printed = new_output("stream", name="stdout", text="a line\n")
     notebook = new_notebook(cells=[new_code_cell("draw()", outputs=[printed, new_output("display_data", data=data)])])
+    assert ["as it was drawn" in problem for problem in rules.encodings(notebook)] == [True]
     figures.small(notebook)
+    assert rules.encodings(notebook) == []
     output = notebook.cells[0].outputs[1]
     assert set(output.data) == {kind, "text/plain"} and output.metadata == {kind: {"width": 480}}
     assert notebook.cells[0].outputs[0] == printed
     again = dict(output.data)
     figures.small(notebook)
     assert output.data == again and output.metadata == {kind: {"width": 480}}
+    output.metadata.clear()
+    assert len(rules.encodings(notebook)) == 1

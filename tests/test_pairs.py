@@ -89,6 +89,7 @@ def test_fingerprint_follows_the_package_and_the_results(monkeypatch, tmp_path):
         "nets/__init__.py": "from .unet import unet\n",
         "nets/unet.py": "from .. import sizes\nfrom unetbook.nets.blocks import block\n",
         "nets/blocks.py": "",
+        "nets/book.mplstyle": "",
     }
     for name, text in files.items():
         (package / name).write_text(text)
@@ -100,7 +101,7 @@ def test_fingerprint_follows_the_package_and_the_results(monkeypatch, tmp_path):
     }
     assert found == set()  # a chapter with a mistake: running it says where
     found = {file.relative_to(package).as_posix() for file in inputs.dependencies("from unetbook.nets import unet")}
-    assert found == set(files) - {"losses.py"}
+    assert found == set(files) - {"losses.py", "nets/book.mplstyle"}
 
     def fingerprint(source):
         markdown = tmp_path / "x.md"
@@ -113,5 +114,8 @@ def test_fingerprint_follows_the_package_and_the_results(monkeypatch, tmp_path):
     assert (fingerprint(code), fingerprint(reads)) == before
     (package / "nets/blocks.py").write_text("changed = True\n")
     assert fingerprint(code) != before[0]
+    before = fingerprint(code), fingerprint(reads)
+    (package / "nets/book.mplstyle").write_text("font.size: 12")
+    assert fingerprint(code) != before[0] and fingerprint(reads) == before[1]
     (results / "a-run.json").write_text('{"changed": true}')
     assert fingerprint(reads) != before[1]

@@ -16,7 +16,8 @@ def code(source, text=None, image=False, **metadata):
 
 
 def good_chapter():
-    head = "# Title\n\n" + "\n".join(f"- **{name}**: words" for name in rules.HEAD)
+    words = {"Time": "20 minutes to read, 1 to run on two CPU cores"}
+    head = "# Title\n\n" + "\n".join(f"- **{name}**: {words.get(name, 'words')}" for name in rules.HEAD)
     alt = {"image": {"alt": "A curve that falls from one to zero over ten steps"}}
     cells = [new_markdown_cell(head), new_markdown_cell("## Body\n\nHere $x$ and `{ref}` and `$`. $$y = 1$$")]
     cells += [code(f"expect('number {i}', {i}, {i})", text=f"number {i}\n") for i in range(8)]
@@ -67,6 +68,10 @@ BREAKS = {
     "timestamps": (lambda n: rules.code_cells(n)[0].metadata.update(execution={}), "timestamps"),
     "error": (set_output(output_type="error", ename="ValueError", evalue="", traceback=[]), "error ValueError"),
     "stderr": (set_output(output_type="stream", name="stderr", text="Warning"), "on stderr"),
+    "broken promise": (
+        set_output(output_type="stream", name="stdout", text="IoU: 0.2 (text: 0.30 ± 0.05) ✗ the"),
+        "broken promise",
+    ),
     "warning": (set_output(output_type="stream", name="stdout", text="WARNING:tensorflow:5 of 6"), "warning of Tensor"),
     "inline role": (add_text("See {ref}`here`."), "inline role"),
     "backtick directive": (add_text("```{note}\nText\n```"), "colon fence"),
@@ -80,19 +85,14 @@ BREAKS = {
         lambda n: rules.code_cells(n)[0].metadata.update(tags=["local-data"]),
         "needs nbval-ignore-output",
     ),
-    "head incomplete": (in_text("**Minutes**", "Minutes"), "the head is a list"),
+    "head incomplete": (in_text("**Time**", "Time"), "the head is a list"),
+    "one time of two": (in_text("20 minutes to read, ", ""), "**Time** says two"),
     "no take-away": (in_text("## Take-away", "## Farewell"), "ends with ## Take-away"),
     "no source": (in_text("(https://arxiv.org/abs/1505.04597)", ""), "links to no paper"),
     "one exercise": (in_text("### Exercise 2: do it", "### More"), "1 exercises"),
     "solution not folded": (lambda n: [c.metadata.clear() for c in n.cells], "exercise 1 ends with"),
     "no solution": (in_text("Solution", ""), "exercise 1 ends with"),
     "exercises misnumbered": (in_text("Exercise 2:", "Exercise 3:"), "numbered from 1"),
-    "few promises": (in_text("expect(", "print("), "under contract"),
-    "few outputs": (lambda n: rules.code_cells(n)[0].outputs.clear(), "7 outputs are compared"),
-    "outputs escape": (
-        lambda n: rules.code_cells(n)[0].metadata.update(tags=["nbval-ignore-output"]),
-        "7 outputs are compared",
-    ),
 }
 
 
@@ -118,7 +118,7 @@ def test_escapes_are_found_by_their_tags():
 def test_tolerances_are_held_against_the_spread():
     notebook = good_chapter()
     cell = rules.code_cells(notebook)[0]
-    cell.outputs = [new_output("stream", name="stdout", text="one: 0.5, within 0.03 ✓\ntwo: 3, exactly ✓\n")]
+    cell.outputs = [new_output("stream", name="stdout", text="one: 0.51 (text: 0.50 ± 0.03) ✓\ntwo: 3 (exactly) ✓\n")]
     assert rules.promises(notebook) == [("one", 0.5, 0.03)]
 
     def problems(*values, name="one"):
@@ -129,5 +129,5 @@ def test_tolerances_are_held_against_the_spread():
     assert "measured from 0.49 to 0.54" in problems(0.49, 0.54)[0]
     assert "measured from 0.49 to 0.529" in problems(0.49, 0.529)[0] and problems(0.49, 0.528) == []  # a margin of 5 %
     assert "not those whose spread" in problems(0.49, 0.51, name="another")[0]
-    cell.outputs[0].text = "one: 0.5, within 0.01 ✓\n"
+    cell.outputs[0].text = "one: 0.5 (text: 0.50 ± 0.01) ✓\n"
     assert problems(0.5, 0.5) == []  # rounding

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 
-from tools import kernel, pairs
+from tools import figures, kernel, pairs
 
 ROOT = pairs.ROOT
 BUILD = ROOT / "_build"
@@ -58,6 +58,7 @@ def show_real_data(chapters: list[Path], data: str) -> None:
             if uses_local_data(notebook):
                 print(f"{path.stem}: executed with the images of UNETBOOK_DATA", flush=True)
                 kernel.execute(notebook, path.parent)
+                figures.small(notebook)
                 nbformat.write(notebook, path)
 
 

@@ -13,7 +13,7 @@ import nbformat
 import yaml
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from tools import inputs, kernel, pairs
+from tools import figures, inputs, kernel, pairs
 
 IN_STEP_AGAIN = {"agrees", "markdown edited", "no notebook"}  # what the Markdown alone can mend
 
@@ -45,6 +45,7 @@ def update(markdown: Path, address: str, force: bool) -> str:
         return "up to date"
     start = time.perf_counter()
     kernel.execute(notebook, markdown.parent)
+    figures.small(notebook)
     pairs.save(notebook, markdown, wanted)
     return f"executed in {time.perf_counter() - start:.0f} s"
 

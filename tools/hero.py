@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from tools.pairs import ROOT
-from unetbook import plots, tiling, training
+from unetbook import show, tiling, training
 from unetbook.datasets import synthetic
 from unetbook.nets import probabilities, unet
 
@@ -27,9 +27,9 @@ def main() -> None:
     interior = probabilities(tiling.predict(model, image, tile=288))
     pictures = [image[..., 0], truth > 0, np.asarray(interior)[..., 0]]
     titles = ["image", "truth", "predicted by a small U-Net"]
-    figure, _ = plots.panels(pictures, titles, width=12.0)
+    figure, _ = show.panels(pictures, titles, width=8.0)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURE, dpi=100, metadata={"Software": None})
+    figure.savefig(PICTURE, metadata={"Software": None})
     plt.close(figure)
 
 

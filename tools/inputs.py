@@ -65,6 +65,7 @@ def fingerprint(notebook: nbformat.NotebookNode) -> str:
     cells = [[cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells if cell.cell_type == "code"]
     text = code(notebook)
     files = dependencies(text)
+    files += sorted({style for file in files for style in file.parent.glob("*.mplstyle")})  # figures are drawn with it
     files += [file for file in sorted(RESULTS.rglob("*.json")) if file.stem in text]
     contents = [f"{file.relative_to(ROOT).as_posix()} {digest(file.read_text(encoding='utf-8'))}" for file in files]
     return digest("\n".join([json.dumps(cells), *contents]))

@@ -1,0 +1,42 @@
+"""Print how long each page is beside what it may be: what a rewrite has left to do.
+
+    python -m tools.pages
+
+The chapters come as they stand in their Markdown, printed output as their notebooks hold it. A star marks what is over
+its limit. With a built site and a browser, the first screen is measured too: ``python -m tools.first_screen``.
+"""
+
+import sys
+
+from tools import counts, pairs
+
+HEADS = ("words", "code", "output", "open", "private", "boxes", "take-away", "MB")
+
+
+def rows() -> list[list[str]]:
+    """Return one row a chapter: its name, whether it is rewritten, and its counts."""
+    table = []
+    for chapter in pairs.chapters():
+        if not chapter.stem[:1].isdigit():
+            continue
+        found = counts.of(pairs.combined(chapter))
+        over = counts.over(chapter.stem, found)
+        notebook = chapter.with_suffix(".ipynb")
+        size = f"{notebook.stat().st_size / 1e6:.1f}" if notebook.exists() else "-"
+        marked = [f"{value}{'*' if name in over else ' '}" for name, value in found._asdict().items()]
+        table.append([chapter.stem, "rewritten" if chapter.stem in counts.REWRITTEN else "", *marked, size])
+    return table
+
+
+def main() -> int:
+    """Print the table and the limits."""
+    most = counts.limits("00")
+    for row in [["chapter", "", *HEADS], *rows()]:
+        print(f"{row[0]:36}{row[1]:10}" + "".join(f"{cell:>10}" for cell in row[2:]))
+    print(f"{'at most':46}" + "".join(f"{value:>9} " for value in most))
+    print(f"180 lines of code in {', '.join(counts.LONGER_CODE)}; a star is over the limit")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
