@@ -86,9 +86,13 @@ def test_six_colors_are_enough_for_a_plane_full_of_objects():
 
 
 def test_small_objects_keep_their_color_and_nothing_is_black():
-    labels = np.zeros((12, 12), int)
+    labels = np.zeros((120, 120), int)
     labels[2:5, 2:5], labels[7:9, 7:9] = 1, 2
     picture = show.instances(labels)
+    labels[50:90, 50:90] = 3
+    assert (show.instances(labels)[50, 50] == 1).all()  # a large one has an outline
+    assert (show.instances(labels[:95, :95])[50, 50] != 1).any()  # but not in a picture of few pixels
+    labels[50:90, 50:90] = 0
     assert not (picture == 1).all(axis=2).any() and (picture[labels > 0].max(axis=1) > 0.5).all()
     assert not show.instances(np.zeros((2, 2), int)).any()
 

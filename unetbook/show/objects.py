@@ -7,12 +7,13 @@ from unetbook.show import colors
 
 SIX = (colors.BLUE, colors.ORANGE, colors.GREEN, colors.PINK, colors.SKY, colors.RED)
 NEAR = 3  # pixels: objects at most twice as far apart count as neighbors
+SMALL = 100  # pixels: a picture of shorter sides has large pixels, which need no outline
 LEAST = 40  # pixels of an object that has a white outline: of a smaller one too little would be left
 MATCH = 0.5  # IoU above which a found object is that true one
 
 
 def instances(labels, like=None) -> np.ndarray:
-    """Objects as a picture (H, W, 3) in [0, 1]: one of six colors each, a white outline, black ground.
+    """Objects as a picture (H, W, 3) in [0, 1]: one of six colors each, white outlines, black ground.
 
     labels: integers (H, W), 0 for background. Neighbors have different colors. like: the true labels (H, W), when
     ``labels`` is an answer to them: each found object takes the color of the true object that it matches (IoU above
@@ -26,7 +27,7 @@ def instances(labels, like=None) -> np.ndarray:
     picture = np.zeros((*labels.shape, 3))
     inside = labels > 0
     picture[inside] = palette[number[labels[inside]]]
-    large = np.bincount(labels.ravel())[labels] >= LEAST
+    large = np.bincount(labels.ravel())[labels] >= (LEAST if min(labels.shape) >= SMALL else np.inf)
     picture[segmentation.find_boundaries(labels, connectivity=1, mode="inner") & large] = 1
     return picture
 
