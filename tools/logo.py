@@ -20,7 +20,7 @@ BOXES = [(box, BLUE) for box in MAPS] + [(box, ORANGE) for box in SKIPS]
 
 def svg() -> str:
     """Return the mark as the text of an SVG file."""
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" width="128" height="128">']
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" width="64" height="64">']
     for (left, top, right, bottom), color in BOXES:
         place = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
         lines.append(f'  <rect {place} rx="0.75" fill="{color}"/>')
