@@ -153,7 +153,7 @@ def test_the_boxes_of_the_mark_lie_on_the_grid_apart_and_mirrored():
 REAL = "https://github.com/somebody/unetbook"
 
 
-@pytest.mark.parametrize("address", ["", "https://github.com/OWNER/unetbook"])
+@pytest.mark.parametrize("address", ["", f"https://github.com/{site_extension.PLACEHOLDER}/unetbook"])
 def test_placeholder_takes_the_buttons_away(address):
     options = {"repository_url": address, "launch_buttons": {"colab_url": "x"}, "use_repository_button": True, "a": 1}
     left = site_extension.without_dead_buttons(options)
@@ -164,7 +164,7 @@ def test_placeholder_takes_the_buttons_away(address):
 def test_real_address_keeps_the_buttons():
     options = {"repository_url": REAL, "launch_buttons": {"colab_url": "x"}}
     assert site_extension.without_dead_buttons(options) == options
-    assert not site_extension.is_placeholder("https://github.com/the-OWNER-of/unetbook")
+    assert not site_extension.is_placeholder(f"https://github.com/the-{site_extension.PLACEHOLDER}-of/unetbook")
 
 
 def test_a_site_with_a_real_address_has_its_buttons_its_page_and_its_mark(tmp_path):
