@@ -12,7 +12,7 @@ JAX_BIN := $(subst .venv,.venv-jax,$(BIN))
 COMPILE := compile --quiet --universal --python-version 3.11 --fork-strategy fewest --emit-build-options --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test portability lab chapters pages spread benchmarks hero lock clean
+.PHONY: help environment book test portability lab chapters pages spread benchmarks hero logo lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ benchmarks: environment ## speed against peers, into results/benchmarks.json (on
 
 hero: environment ## draw the picture of the README again
 	@$(BIN)/python -m tools.hero
+
+logo: environment ## draw the mark of the book again
+	@$(BIN)/python -m tools.logo
 
 lock: ## remake requirements.txt and requirements-jax.txt from their short lists
 	@$(PYTHON) -m venv _build/lock

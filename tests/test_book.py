@@ -7,7 +7,7 @@ import jupytext
 import pytest
 
 from tools import chapters as chapter_tool
-from tools import counts, inputs, pairs, rules, spread
+from tools import contents, counts, inputs, pairs, rules, spread
 
 NUMBERED = re.compile(r"\d\d-")
 CHAPTERS = pairs.chapters()
@@ -109,7 +109,7 @@ def test_a_page_is_no_longer_than_it_may_be(chapter):
 
 
 def test_rewritten_chapters_are_there():
-    assert set(counts.REWRITTEN) | set(counts.OVER) <= {chapter.stem for chapter in CHAPTERS}
+    assert set(rules.REWRITTEN) | set(counts.OVER) <= {chapter.stem for chapter in CHAPTERS}
 
 
 def test_cells_that_escape_comparison_are_listed():
@@ -117,11 +117,17 @@ def test_cells_that_escape_comparison_are_listed():
     assert {name: cells for name, cells in found.items() if cells} == ESCAPES
 
 
-def test_contents_list_every_chapter_once():
-    listed = pairs.toc_files()
-    there = [f"chapters/{chapter.stem}.ipynb" for chapter in CHAPTERS]
-    assert sorted(listed) == sorted(there), "_toc.yml lists each chapter's .ipynb once, and nothing else"
-    assert listed[1:] == sorted(listed[1:]), "chapters come in the order of their numbers"
+def test_contents_list_every_chapter_and_page_once():
+    notebooks = [f"chapters/{chapter.stem}.ipynb" for chapter in CHAPTERS]
+    pages = [f"chapters/pages/{page.name}" for page in pairs.pages()]
+    assert contents.problems(contents.read(), notebooks, pages) == []
+
+
+@pytest.mark.parametrize("page", pairs.pages(), ids=lambda path: path.stem)
+def test_page_without_code_keeps_its_rules(page):
+    notebook = pairs.read_page(page)
+    problems = [problem for rule in (rules.without_code, rules.figures, rules.portable) for problem in rule(notebook)]
+    assert problems + rules.links(notebook, page.parent) == []
 
 
 def test_repository_address_stands_in_one_place():

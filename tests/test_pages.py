@@ -11,12 +11,14 @@ import threading
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
+import bs4
 import nbformat
 import pytest
 
-from tools import book, chapters, pairs
+from tools import book, chapters, contents, first_screen, pairs, rules, site_extension
 
 PAGES = [re.sub(r"\.\w+$", ".html", name) for name in pairs.toc_files()]
+NOTEBOOKS = [name.replace(".ipynb", ".html") for name in pairs.toc_files() if name.endswith(".ipynb")]
 LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src", "video": "src", "embed": "src"}
 # Sphinx's own pages have links that only make sense beside a search index; a reader meets them through the search box.
 SEARCH_PAGES = ["search.html"]
@@ -97,15 +99,46 @@ def test_links_inside_the_site_lead_somewhere(site, page):
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_buttons_lead_to_the_notebook(site, page):
+def test_buttons_lead_to_the_repository_or_are_not_there(site):
+    """With a placeholder for an address there are none, on any page; tests/test_site.py sees them with a real one."""
+    address = chapters.repository()
+    repository, buttons = address.removeprefix("https://github.com/"), {}
+    for path in sorted(site.rglob("*.html")):
+        found = [attributes.get("href") or "" for tag, attributes in elements(path) if tag == "a"]
+        buttons[path.relative_to(site).as_posix()] = [link for link in found if repository in link]
+    if site_extension.is_placeholder(address):
+        assert {page: found for page, found in buttons.items() if found} == {}
+    else:
+        assert all(len(buttons[page]) >= 2 for page in NOTEBOOKS), buttons
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_notebook_can_be_downloaded(site, page):
     notebook = page.replace(".html", ".ipynb")
-    repository = chapters.repository().removeprefix("https://github.com/")
     addresses = [attributes.get("href") or "" for tag, attributes in elements(site / page) if tag == "a"]
-    assert f"https://colab.research.google.com/github/{repository}/blob/main/{notebook}" in addresses
-    assert f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/{notebook}" in addresses
     assert any(address.endswith(f"_sources/{notebook}") for address in addresses), "no button downloads the notebook"
     nbformat.validate(nbformat.read(site / "_sources" / notebook, as_version=4))
+
+
+def test_numbers_in_the_contents_are_those_of_the_files(site):
+    """In the side bar, in the title of a page, and in the links to the pages before and after it."""
+    wanted = {}
+    for name, page in zip(pairs.toc_files(), PAGES, strict=True):
+        number = contents.name_number(name)
+        wanted[(site / page).resolve()] = f"{number}. " if number else ""
+    for page in wanted:
+        text = page.read_text(encoding="utf-8")
+        pieces = (r'<nav class="bd-links.*?</nav>', r'<div class="prev-next-area">.*?</footer>', r"<article.*?</h1>")
+        found = [re.search(piece, text, flags=re.DOTALL)[0] for piece in pieces]  # a whole page takes a second to parse
+        soup = bs4.BeautifulSoup("".join(found), "html.parser")
+        assert re.match(r"(\d+\. )?", soup.h1.get_text())[0] == wanted[page], page.name
+        found = {}
+        for link in soup.select("nav.bd-links a[href], .prev-next-area a[href]"):
+            target = (page.parent / urlsplit(link["href"]).path).resolve() if link["href"] != "#" else page
+            title = link.select_one(".prev-next-title") or link
+            found[target] = re.match(r"(\d+\. )?", title.get_text().strip())[0]
+            assert found[target] == wanted[target], f"{page.name}: {link}"
+        assert set(found) == set(wanted), f"{page.name} does not list all pages"
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
@@ -232,3 +265,53 @@ def test_page_in_a_browser(browser, address, page, width, theme):
 @pytest.mark.parametrize("page", PAGES)
 def test_page_opened_as_a_file(browser, site, page):
     assert visit(browser, (site / page).as_uri()) == []
+
+
+def test_contents_open_on_a_phone(browser, site):
+    """The theme's script takes the first button of its kind on the page: the one that readers see must be that one."""
+    tab = browser.new_page(viewport={"width": 390, "height": 900})
+    tab.goto((site / PAGES[1]).as_uri(), wait_until="load")
+    link = tab.locator("nav.bd-links a[href]").last
+    assert link.bounding_box()["x"] < 0, "the contents are open before anybody asks"
+    tab.locator(".primary-toggle >> visible=true").click()
+    link.click(timeout=5000)
+    tab.wait_for_url("**/" + PAGES[-1].rsplit("/", 1)[-1], timeout=5000)
+    tab.close()
+
+
+# --- the first screen -------------------------------------------------------------------------------------------------
+
+
+def test_rewritten_chapters_begin_with_a_picture_and_a_question(browser, site):
+    pages = [page for page in first_screen.numbered(site) if page.stem in rules.REWRITTEN]
+    assert [page.stem for page in pages] == list(rules.REWRITTEN), "rules.REWRITTEN names chapters, in order"
+    found = {page.stem: first_screen.below(first_screen.first_screen(browser, page.as_uri())) for page in pages}
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' width='300' height='200'/>"
+
+
+def first_screen_of(browser, folder, *parts):
+    page = folder / "page.html"
+    page.write_text(f"<!doctype html><body style='margin:0'><article class='bd-article'>{''.join(parts)}</article>")
+    return first_screen.first_screen(browser, page.as_uri())
+
+
+def test_first_screen_is_measured(browser, tmp_path):
+    (tmp_path / "picture.svg").write_text(PICTURE)
+    image = "<img src='picture.svg' style='display:block'>"
+    icon, space = "<img src='picture.svg' width='16' height='16'>", "<div style='height:800px'></div>"
+    question = "<p style='margin:0;line-height:40px'>It is gray. <em>Why</em>? Look.</p>"
+
+    seen = first_screen_of(browser, tmp_path, image, question)
+    assert seen["picture"] == 200 and 200 < seen["question"] <= 240 and first_screen.below(seen) == []
+    late = first_screen_of(browser, tmp_path, question, space, image)
+    assert late["picture"] == 1040 and late["question"] <= 40
+    assert [problem[:34] for problem in first_screen.below(late)] == ["its first picture ends at 1040 px,"]
+    hidden = f"<details><summary>More</summary>{question}{image}</details>"
+    in_code = "<p>See <code>a ? b</code> and page?x=1.</p><pre>Why?</pre>"
+    none = first_screen_of(browser, tmp_path, hidden, in_code, icon)
+    assert first_screen.below(none) == ["it has no picture", "it has no question"]
+    late = first_screen_of(browser, tmp_path, hidden, in_code, icon, image, space, question)
+    assert "its first question ends at 1" in first_screen.below(late)[0] and len(first_screen.below(late)) == 1

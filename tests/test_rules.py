@@ -80,6 +80,8 @@ BREAKS = {
     "half a formula": (add_text("It costs $5."), "no partner"),
     "broken link": (add_text("[there](nowhere.ipynb)"), "nowhere.ipynb leads nowhere"),
     "link to Markdown": (add_text("[there](page.md)"), "link to the .ipynb"),
+    "link to another folder's Markdown": (add_text("[there](other/page.md)"), "link to the .ipynb"),
+    "link to a page that is not there": (add_text("[there](pages/nowhere.md)"), "pages/nowhere.md leads nowhere"),
     "escape by comment": (in_text("answer(1)", "# NBVAL_IGNORE_OUTPUT\n1"), "escapes by a comment"),
     "local data compared": (
         lambda n: rules.code_cells(n)[0].metadata.update(tags=["local-data"]),
@@ -103,6 +105,8 @@ def test_a_good_chapter_has_no_problems(tmp_path):
 @pytest.mark.parametrize("name", BREAKS)
 def test_rule_sees(name, tmp_path):
     (tmp_path / "page.md").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "page.md").touch()
     breaks, message = BREAKS[name]
     notebook = copy.deepcopy(good_chapter())
     breaks(notebook)

@@ -24,21 +24,23 @@ SITE = BUILD / "html"
 
 
 def copy_source(source: Path) -> list[Path]:
-    """Copy what the site is made from into ``source`` and return the copied chapters; raises ``SystemExit``."""
+    """Copy what the site is made from into ``source`` and return the copied notebooks; raises ``SystemExit``."""
     shutil.rmtree(source, ignore_errors=True)
-    for folder in ("chapters", "tools"):
+    for folder in ("chapters/pages", "tools"):
         (source / folder).mkdir(parents=True)
-    for name in ("_config.yml", "_toc.yml", "tools/offline.py"):
+    for name in ("_config.yml", "_toc.yml", "tools/site_extension.py"):
         shutil.copy(ROOT / name, source / name)
     for name in ("extra", "results", "_static"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name)
-    chapters = []
-    for name in pairs.toc_files():
+    copied = []
+    for name in map(Path, pairs.toc_files()):
         if not (ROOT / name).is_file():
-            raise SystemExit(f"_toc.yml lists {name}, which is not there. Run: make chapters ONLY={Path(name).stem}")
-        chapters.append(Path(shutil.copy(ROOT / name, source / name)))
-    return chapters
+            chapter = name.suffix == ".ipynb"
+            cure = f"Run: make chapters ONLY={name.stem}" if chapter else "Write it, or take it out of _toc.yml"
+            raise SystemExit(f"_toc.yml lists {name.as_posix()}, which is not there. {cure}")
+        copied.append(Path(shutil.copy(ROOT / name, source / name)))
+    return [path for path in copied if path.suffix == ".ipynb"]
 
 
 def uses_local_data(notebook: nbformat.NotebookNode) -> bool:

@@ -1,7 +1,7 @@
 """How long a page is, as a reader meets it: prose, visible code, printed output, checks in the open. DESIGN of a page.
 
 Exercises, their solutions and what is folded do not count. ``tools.pages`` prints the counts of all chapters; those in
-``REWRITTEN`` must keep the limits, and the others must not break a limit that they keep today (``OVER``).
+``rules.REWRITTEN`` must keep the limits, and the others must not break a limit that they keep today (``OVER``).
 """
 
 import ast
@@ -12,8 +12,6 @@ import nbformat
 
 from tools import rules
 
-# Chapters that keep the second edition's rules; the others are counted, and held to what they keep already.
-REWRITTEN: tuple[str, ...] = ()
 LONGER_CODE = ("02", "05", "10", "12", "16")  # chapters that may show 180 lines instead of 130
 FOLDED = {"hide-cell", "remove-cell"}
 BOX = re.compile(r"^:::+ *\{(?:dropdown|admonition)\}.*?^:::+ *$", re.DOTALL | re.MULTILINE)
@@ -72,7 +70,7 @@ def over(name: str, counts: Counts) -> list[str]:
     return [field for field in Counts._fields if getattr(counts, field) > getattr(limits(name), field)]
 
 
-def problems(name: str, counts: Counts, rewritten=REWRITTEN, allowed=None) -> list[str]:
+def problems(name: str, counts: Counts, rewritten=rules.REWRITTEN, allowed=None) -> list[str]:
     """Return what a page has too much of: all that is over a limit, but for what ``allowed`` (``OVER``) lists for it.
 
     A page that is rewritten has no allowance, and an allowance that is no longer needed goes.

@@ -8,7 +8,7 @@ its limit. With a built site and a browser, the first screen is measured too: ``
 
 import sys
 
-from tools import counts, pairs
+from tools import counts, pairs, rules
 
 HEADS = ("words", "code", "output", "open", "private", "boxes", "take-away", "MB")
 
@@ -24,7 +24,7 @@ def rows() -> list[list[str]]:
         notebook = chapter.with_suffix(".ipynb")
         size = f"{notebook.stat().st_size / 1e6:.1f}" if notebook.exists() else "-"
         marked = [f"{value}{'*' if name in over else ' '}" for name, value in found._asdict().items()]
-        table.append([chapter.stem, "rewritten" if chapter.stem in counts.REWRITTEN else "", *marked, size])
+        table.append([chapter.stem, "rewritten" if chapter.stem in rules.REWRITTEN else "", *marked, size])
     return table
 
 

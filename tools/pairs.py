@@ -3,6 +3,8 @@
 A chapter is a pair: ``chapters/NN-name.md``, which one edits, and ``chapters/NN-name.ipynb`` beside it, executed and
 committed. The notebook remembers in its metadata the fingerprint of the Markdown with which it last agreed, so that
 one can tell which of the two was edited since. Times of files would not do: a fresh clone has none worth reading.
+
+A page without code is no pair: ``chapters/pages/name.md`` is all there is of it.
 """
 
 import hashlib
@@ -17,6 +19,7 @@ from jupytext.config import load_jupytext_config
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = ROOT / "chapters"
+PAGES = CHAPTERS / "pages"
 
 
 def toc_files(root: Path = ROOT) -> list[str]:
@@ -31,6 +34,11 @@ def chapters(folder: Path = CHAPTERS) -> list[Path]:
     return sorted({path.with_suffix(".md") for kind in ("*.md", "*.ipynb") for path in folder.glob(kind)})
 
 
+def pages(folder: Path = PAGES) -> list[Path]:
+    """Return the pages without code; a notebook among them is listed too, so that somebody notices it."""
+    return sorted(path for kind in ("*.md", "*.ipynb") for path in folder.glob(kind))
+
+
 def digest(text: str) -> str:
     """Return a short SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -39,6 +47,14 @@ def digest(text: str) -> str:
 def read(path: Path) -> nbformat.NotebookNode:
     """Read either half of a pair."""
     return jupytext.read(path, config=load_jupytext_config(str(path)))
+
+
+def read_page(path: Path) -> nbformat.NotebookNode:
+    """Read a page without code as a notebook of Markdown, so that what looks at chapters can look at it.
+
+    MyST's code cells stay code cells; a code block that is only shown, such as ``bibtex``, is Markdown.
+    """
+    return jupytext.reads(path.read_text(encoding="utf-8"), fmt="md:myst")
 
 
 def written(notebook: nbformat.NotebookNode) -> str:

@@ -1,0 +1,43 @@
+"""Sphinx extension: leave out of the pages what would load code from elsewhere, or lead nowhere.
+
+Jupyter Book brings Thebe, which runs cells on a page with a script from another host. The book offers Colab and Binder
+instead, and no button starts Thebe, so its scripts are dead weight. And while the repository's address is the
+placeholder, the buttons for Colab, Binder and the repository would lead nowhere. The build copies this file alone, and
+Sphinx imports it by its bare name: it imports nothing of ours.
+"""
+
+PLACEHOLDER = "OWNER"  # stands in _config.yml for the owner of the repository until there is one
+BUTTONS = ("use_repository_button", "use_source_button", "use_edit_page_button", "use_issues_button")
+
+
+def is_placeholder(address: str) -> bool:
+    """Tell whether a repository's address is missing or still has the placeholder for its owner."""
+    return not address or PLACEHOLDER in address.split("/")
+
+
+def without_dead_buttons(options: dict) -> dict:
+    """Return the theme's options, without those for buttons where these would lead to a placeholder."""
+    if not is_placeholder(options.get("repository_url", "")):
+        return options
+    return {**options, "repository_url": "", "launch_buttons": {}, **dict.fromkeys(BUTTONS, False)}
+
+
+def drop_dead_buttons(app, config):
+    """Set the theme's options before the theme reads them."""
+    config.html_theme_options = without_dead_buttons(config.html_theme_options)
+
+
+def drop_thebe(app, pagename, templatename, context, doctree):
+    """Take Thebe's scripts out of a page's list."""
+
+    def is_thebe(script) -> bool:
+        return "thebe" in f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}".lower()
+
+    context["script_files"] = [script for script in context["script_files"] if not is_thebe(script)]
+
+
+def setup(app):
+    """Register with Sphinx."""
+    app.connect("config-inited", drop_dead_buttons)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
