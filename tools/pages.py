@@ -3,12 +3,12 @@
     python -m tools.pages
 
 The chapters come as they stand in their Markdown, printed output as their notebooks hold it. A star marks what is over
-its limit. With a built site and a browser, the first screen is measured too: ``python -m tools.first_screen``.
+its limit. Where the site is built and a browser is installed, the first screen of each page is measured, too.
 """
 
 import sys
 
-from tools import counts, pairs, rules
+from tools import book, browser, counts, first_screen, pairs, rules
 
 HEADS = ("words", "code", "output", "open", "private", "boxes", "take-away", "MB")
 
@@ -35,7 +35,11 @@ def main() -> int:
         print(f"{row[0]:36}{row[1]:10}" + "".join(f"{cell:>10}" for cell in row[2:]))
     print(f"{'at most':46}" + "".join(f"{value:>9} " for value in most))
     print(f"180 lines of code in {', '.join(counts.LONGER_CODE)}; a star is over the limit")
-    return 0
+    if not (book.SITE / "index.html").is_file() or browser.program() is None:
+        print("The first screen is measured on the built site, in a browser: make book, then make pages")
+        return 0
+    print()
+    return first_screen.main()
 
 
 if __name__ == "__main__":
