@@ -91,6 +91,7 @@ def test_small_objects_keep_their_color_and_nothing_is_black():
     picture = show.instances(labels)
     labels[50:90, 50:90] = 3
     assert (show.instances(labels)[50, 50] == 1).all()  # a large one has an outline
+    assert (show.instances(labels, outline=False)[50, 50] != 1).any()
     assert (show.instances(labels[:95, :95])[50, 50] != 1).any()  # but not in a picture of few pixels
     labels[50:90, 50:90] = 0
     assert not (picture == 1).all(axis=2).any() and (picture[labels > 0].max(axis=1) > 0.5).all()

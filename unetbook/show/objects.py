@@ -12,12 +12,12 @@ LEAST = 40  # pixels of an object that has a white outline: of a smaller one too
 MATCH = 0.5  # IoU above which a found object is that true one
 
 
-def instances(labels, like=None) -> np.ndarray:
+def instances(labels, like=None, outline=True) -> np.ndarray:
     """Objects as a picture (H, W, 3) in [0, 1]: one of six colors each, white outlines, black ground.
 
     labels: integers (H, W), 0 for background. Neighbors have different colors. like: the true labels (H, W), when
     ``labels`` is an answer to them: each found object takes the color of the true object that it matches (IoU above
-    0.5), and is gray where it matches none. Raises ``ValueError`` for another shape.
+    0.5), and is gray where it matches none. outline: without it, every pixel has the color of its object. Raises ``ValueError`` for another shape.
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or (like is not None and np.shape(like) != labels.shape):
@@ -27,7 +27,9 @@ def instances(labels, like=None) -> np.ndarray:
     picture = np.zeros((*labels.shape, 3))
     inside = labels > 0
     picture[inside] = palette[number[labels[inside]]]
-    large = np.bincount(labels.ravel())[labels] >= (LEAST if min(labels.shape) >= SMALL else np.inf)
+    if not outline or min(labels.shape) < SMALL:
+        return picture
+    large = np.bincount(labels.ravel())[labels] >= LEAST
     picture[segmentation.find_boundaries(labels, connectivity=1, mode="inner") & large] = 1
     return picture
 
