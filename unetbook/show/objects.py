@@ -17,7 +17,8 @@ def instances(labels, like=None, outline=True) -> np.ndarray:
 
     labels: integers (H, W), 0 for background. Neighbors have different colors. like: the true labels (H, W), when
     ``labels`` is an answer to them: each found object takes the color of the true object that it matches (IoU above
-    0.5), and is gray where it matches none. outline: without it, every pixel has the color of its object. Raises ``ValueError`` for another shape.
+    0.5), and is gray where it matches none. outline: without it, every pixel has the color of its object. Raises
+    ``ValueError`` for another shape.
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or (like is not None and np.shape(like) != labels.shape):
