@@ -5,7 +5,7 @@ import importlib
 import logging
 import sys
 
-from unetbook import recipes
+from unetbook import recipes, results
 
 DATASETS = ("dsb2018", "isbi2012", "isic2017", "usiigaci")
 
@@ -91,7 +91,7 @@ def _list(options) -> int:
     print("weights: python -m unetbook predict --model FILE --out FOLDER PICTURES")
     from unetbook import store  # Keras takes seconds to import
 
-    for path in sorted((recipes.results_folder() / "weights").glob("*.keras")):
+    for path in sorted((results.folder() / "weights").glob("*.keras")):
         try:
             task = store.passport(path).get("task", "")
         except (OSError, ValueError):
