@@ -127,7 +127,7 @@ def changed(before: Choices | None, given: dict) -> Choices:
         if name not in ("way", *OPTIONS):
             raise ValueError(f"there is no choice {name!r}; {closest(name, ['way', *OPTIONS])}")
     name = given.get("way", before.way if before else None)
-    if name not in WAYS:
+    if not isinstance(name, str) or name not in WAYS:
         raise ValueError(f"there is no way {name!r} from maps to labels; {closest(name, list(WAYS))}")
     defaults = WAYS[name].defaults
     options = before.given() if before else {}

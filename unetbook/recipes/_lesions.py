@@ -11,7 +11,7 @@ import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.segmentation import clear_border
 
-from unetbook import instances, labels, normalize, resizing, scores, training
+from unetbook import labels, normalize, resizing, scores, training
 from unetbook.augment import Augmenter
 from unetbook.datasets import isic2017
 from unetbook.recipes._raw import raw
