@@ -237,8 +237,8 @@ def test_a_picture_that_memory_cannot_hold_is_refused_with_its_need(monkeypatch)
 def test_the_stored_threshold_counts_for_two_classes():
     model, image = painter(), np.full((4, 4, 3), 0.52, np.float32)  # probability 0.69
     for threshold, found in ((0.6, 1), (0.8, 0)):
-        object.__setattr__(model, "metadata", {"classes": ["a", "b"], "choices": {"threshold": threshold}})
-        assert (application.answer(model, image) == found).all()
+        segmenter = Segmenter(model, {"classes": ["a", "b"], "choices": {"threshold": threshold}})
+        assert (segmenter(image) == found).all()
 
 
 def test_score_refuses_what_would_lie(tmp_path):

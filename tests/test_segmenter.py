@@ -289,9 +289,7 @@ def test_heads_apart_are_read_by_one_registered_way(squares, monkeypatch):
     exact = Segmenter(model, facts).maps(squares)
     assert np.allclose(exact["gray"], squares[..., None] / np.float32(255), atol=1e-5)  # no sigmoid
     assert np.allclose(exact["mask"].sum(axis=2), 1, atol=1e-5)
-    with pytest.raises(
-        ValueError, match="'components' reads probabilities, this network gives heads; ways for it: sure"
-    ):
+    with pytest.raises(ValueError, match=r"'components' reads probabilities, this network gives heads; .*sure_and"):
         reader.replace(way="components")
     with pytest.raises(ValueError, match="name it in choices"):
         Segmenter(model, facts | {"objects": False, "choices": {}})
