@@ -232,6 +232,18 @@ def test_a_passport_that_does_not_do_is_told_when_it_is_read(facts, message):
         Segmenter(painter(), FACTS | facts)
 
 
+def test_a_network_that_gives_no_maps_is_told_at_once():
+    images = keras.Input((8, 8, 1))
+    one = keras.layers.Conv2D(2, 1)(images)
+    for output, message in (([one, one], "give its heads names"), (keras.layers.Flatten()(one), "must return maps")):
+        with pytest.raises(ValueError, match=message):
+            Segmenter(keras.Model(images, output), FACTS)
+    with pytest.raises(ValueError, match="functional model with one image input"):
+        Segmenter(keras.Model([images, keras.Input((8, 8, 1))], one), FACTS)
+    sequential = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
+    assert Segmenter(sequential, FACTS)(np.zeros((9, 8), np.uint8)).shape == (9, 8)
+
+
 def test_three_classes_are_told_by_the_most_probable():
     images = keras.Input((None, None, 3))
     model = keras.Model(images, images * 10.0)

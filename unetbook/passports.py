@@ -47,7 +47,12 @@ def checked(model, facts) -> tuple[str, tuple]:
         value = facts.get(name)
         if value is not None and not (isinstance(value, kind) and 1 <= value < math.inf):
             raise ValueError(f"the passport's {name} must be a number of pixels of at least 1, not {value!r}")
-    heads = model.output if isinstance(model.output, dict) else {}
+    output = getattr(model, "output", None)  # a sequential model has ``outputs`` alone
+    heads = output if isinstance(output, dict) else {}
+    if len(model.outputs) > 1 and not heads:
+        raise ValueError("the model returns a list: give its heads names, keras.Model(images, {'name': head, ...})")
+    if any(len(tensor.shape) != 4 for tensor in model.outputs):
+        raise ValueError("the model must return maps (N, H, W, classes): one that tells one answer an image has none")
     apart = facts.get("heads", "mean") == "apart"
     if apart and not heads:
         raise ValueError("the passport has its heads apart, and this network has one: leave the entry out")
@@ -59,7 +64,7 @@ def checked(model, facts) -> tuple[str, tuple]:
     channels = {head: tensor.shape[-1] for head, tensor in heads.items()}
     if apart:
         return "heads", tuple(channels.items())
-    return told.pop(), ((None, next(iter(channels.values())) if heads else model.output.shape[-1]),)
+    return told.pop(), ((None, model.outputs[0].shape[-1]),)
 
 
 def outputs(facts, head) -> str:
