@@ -116,7 +116,8 @@ class Segmenter:
         choices.check(picked, self._reads, self._channels)
         told = max(2, self._channels[0][1])
         if picked.way == "classes" and len(self._facts["classes"]) != told:
-            raise ValueError(f"the passport names {len(self._facts['classes'])} classes and the network tells {told}")
+            named = len(self._facts["classes"])
+            raise ValueError(f"the passport names {named} classes and the network tells {told}: name each")
 
     def _prepared(self, image, channels):
         """The image as the network wants it: float32 (H, W, C), with its channels, normalized."""
