@@ -97,7 +97,7 @@ def _step(image) -> float:
     return 1 / 255 if eight_bits else 8 / 65535
 
 
-RULES = {rule.__name__: rule for rule in (as_it_is, bright_on_dark, bright_on_dark_linear, stretched)}
+RULES = {rule.__name__: rule for rule in (as_it_is, bright_on_dark, stretched, bright_on_dark_linear)}
 
 
 def rule(name):
