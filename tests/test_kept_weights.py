@@ -129,20 +129,33 @@ def of_slices(segmenter, data, entry, ids):
     return {name: found[threshold][name] for name, threshold in thresholds.items()}
 
 
+def of_lesions(segmenter, data, entry, ids):
+    """The stored run saw pictures in half precision. A wrong piece of one picture hangs on that: 0.0013 of pooled Dice.
+
+    Every other mean of the pictures as their files have them is within 1e-3, too.
+    """
+    as_stored = {id_: data[id_]._replace(image=_lesions._halved(data[id_].image)) for id_ in ids}
+    halved, whole = (
+        _lesions.scored({id_: found > 0 for id_, found in labels_of(segmenter, of, ids).items()}, data)["scores"]
+        for of in (as_stored, data)
+    )
+    for score, value in halved.items():
+        assert whole[score] == pytest.approx(value, abs=2e-3 if score == "pooled_dice" else 1e-3), score
+    return halved
+
+
 WHOLE = {
     "dsb2018": lambda s, data, entry, ids: _nuclei_scores.scored(labels_of(s, data, ids), data)["scores"],
     "isbi2012": of_slices,
-    "isic2017": lambda s, data, entry, ids: _lesions.scored(
-        {id_: found > 0 for id_, found in labels_of(s, data, ids).items()}, data
-    )["scores"],
+    "isic2017": of_lesions,
     "usiigaci": lambda s, data, entry, ids: _touching.scored(labels_of(s, data, ids), data)["scores"],
 }
 
 
-@pytest.mark.skipif("UNETBOOK_FULL" not in os.environ, reason="20 minutes: set UNETBOOK_FULL=1, and UNETBOOK_DATA")
+@pytest.mark.skipif("UNETBOOK_FULL" not in os.environ, reason="half an hour: set UNETBOOK_FULL=1, and UNETBOOK_DATA")
 @pytest.mark.parametrize("name", KEPT)
 def test_the_kept_scores_come_out_again_on_all_test_images(name):
-    """Each picture as its file has it, the choices of the file, 1e-3; of 100 objects, 0.1."""
+    """Each picture as its file has it (of lesions, as the stored run saw it), 1e-3; of 100 objects, 0.1."""
     recipe, result = recipes.get(name), recipes.result(name)
     data = pictures(getattr(recipe, "load", recipe.DATASET.load))
     seed = result["kept"]["seed"]
