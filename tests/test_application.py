@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetbook import __main__, application, comparison, labels, normalize, recipes, scores, store, submission
+from unetbook import __main__, application, comparison, labels, normalize, recipes, results, scores, store, submission
+from unetbook import segmenter as segmenters
 from unetbook.datasets import synthetic
+from unetbook.segmenter import Segmenter
 
 
 def painter(channels=3):
@@ -113,29 +115,26 @@ def test_gray_and_color_reach_networks_of_three_and_one_channel():
     image = np.zeros((12, 12, 1), np.float32)
     image[4:8, 4:8] = 0.8
     for channels, shown in ((3, image), (1, np.repeat(image, 3, axis=2))):
-        model = painter(channels)
-        object.__setattr__(model, "metadata", passport())
-        assert np.array_equal(application.answer(model, shown) > 0, image[..., 0] > 0)
+        found = Segmenter(painter(channels), passport())(shown)
+        assert np.array_equal(found > 0, image[..., 0] > 0)
 
 
 def test_once_sees_one_position_and_the_mean_eight(monkeypatch):
-    model, seen = painter(), []
-    object.__setattr__(model, "metadata", passport())
+    segmenter, seen = Segmenter(painter(), passport()), []
     image = np.random.default_rng(0).random((10, 14, 3)).astype(np.float32)
-    predict = application.tiling.predict
-    monkeypatch.setattr(application.tiling, "predict", lambda *a, **k: seen.append(a[1].shape) or predict(*a, **k))
-    application.answer(model, image, once=True)
+    predict = segmenters.tiling.predict
+    monkeypatch.setattr(segmenters.tiling, "predict", lambda *a, **k: seen.append(a[1].shape) or predict(*a, **k))
+    segmenter(image, once=True)
     assert seen == [(10, 14, 3)]
-    application.answer(model, image)
+    segmenter(image)
     assert len(seen) == 9 and set(seen) == {(10, 14, 3), (14, 10, 3)}
 
 
 def test_a_network_without_objects_gives_classes():
-    model = painter()
-    object.__setattr__(model, "metadata", {"classes": ["background", "light"]})
+    segmenter = Segmenter(painter(), {"classes": ["background", "light"]})
     image = np.zeros((6, 6, 3), np.float32)
     image[:3] = 1
-    assert np.array_equal(application.answer(model, image), (image[..., 0] > 0).astype(np.int32))
+    assert np.array_equal(segmenter(image), (image[..., 0] > 0).astype(np.int32))
 
 
 def test_classes_are_told_by_their_share(place, tmp_path, capsys):
@@ -199,7 +198,7 @@ def test_what_cannot_be_submitted_is_told_before_the_first_picture(place, tmp_pa
     ("changes", "message"),
     [
         ({"choices": {"way": "regrow"}}, "lack smallest, threshold"),
-        ({"averaged": "nine"}, "averages by 'nine'"),
+        ({"averaged": "nine"}, "averaged is 'nine', and known are eight, rotations"),
         ({"normalize": "pretty"}, "no normalization 'pretty'"),
     ],
 )
@@ -212,14 +211,14 @@ def test_a_passport_that_does_not_do_is_told_at_once(place, tmp_path, capsys, ch
 
 def test_whatever_happens_to_one_picture_the_others_are_done(place, model_file, tmp_path, monkeypatch, capsys):
     folder, _ = place
-    answer = application.answer
+    answer = Segmenter.__call__
 
-    def failing(model, image, *rest, **options):
+    def failing(segmenter, image, **options):
         if image.shape[2] == 3:
             raise RuntimeError("out of memory on the device")
-        return answer(model, image, *rest, **options)
+        return answer(segmenter, image, **options)
 
-    monkeypatch.setattr(application, "answer", failing)
+    monkeypatch.setattr(Segmenter, "__call__", failing)
     (folder / "in/broken.png").unlink()
     out = str(tmp_path / "out")
     assert __main__.main(["predict", "--model", str(model_file), "--out", out, str(folder / "in")]) == 1
@@ -238,8 +237,8 @@ def test_a_picture_that_memory_cannot_hold_is_refused_with_its_need(monkeypatch)
 def test_the_stored_threshold_counts_for_two_classes():
     model, image = painter(), np.full((4, 4, 3), 0.52, np.float32)  # probability 0.69
     for threshold, found in ((0.6, 1), (0.8, 0)):
-        object.__setattr__(model, "metadata", {"classes": ["a", "b"], "choices": {"threshold": threshold}})
-        assert (application.answer(model, image) == found).all()
+        segmenter = Segmenter(model, {"classes": ["a", "b"], "choices": {"threshold": threshold}})
+        assert (segmenter(image) == found).all()
 
 
 def test_score_refuses_what_would_lie(tmp_path):
@@ -419,7 +418,7 @@ def test_list_tells_what_is_only_begun(monkeypatch, tmp_path, capsys):
     unseen = recipes.get("dsb2018-unseen")
     arms = {arm: {} for arm in unseen.ARMS}
     seeds = {str(seed): {"arms": dict(arms)} for seed in unseen.SEEDS}
-    monkeypatch.setattr(recipes, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(results, "folder", lambda: tmp_path)
 
     def listed(name, seeds):
         (tmp_path / f"{name}.json").write_text(json.dumps({"seeds": seeds}))
@@ -440,7 +439,7 @@ def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
     (tmp_path / "weights/c.keras").mkdir()
     (tmp_path / "dsb2018-unet.json").write_text("{")
     (tmp_path / "isbi2012-unet.json").write_text("[]")
-    monkeypatch.setattr(__main__.recipes, "results_folder", lambda: tmp_path)
+    monkeypatch.setattr(results, "folder", lambda: tmp_path)
     assert __main__.main(["list"]) == 0
     printed = capsys.readouterr().out
     assert "a.keras  damaged" in printed and "b.keras  squares" in printed and "c.keras  damaged" in printed
@@ -448,7 +447,7 @@ def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
 
 
 def test_every_kept_network_names_a_known_normalization():
-    for path in (recipes.results_folder() / "weights").glob("*.keras"):
+    for path in (results.folder() / "weights").glob("*.keras"):
         facts = store.passport(path)
         if "classes" in facts:  # an encoder has none, and is told how by its user
             normalize.rule(facts["normalize"])

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from unetbook import __main__, application, instances, nets, resizing, scores, sizes, store
+from unetbook import __main__, averaging, instances, nets, normalize, resizing, scores, sizes, store
 from unetbook.datasets import isic2017, synthetic
 from unetbook.recipes import _keep, _lesions, isic2017_improved, isic2017_study, isic2017_unet
+from unetbook.segmenter import Segmenter
 
 RECIPES = (isic2017_study, isic2017_improved, isic2017_unet)
 
@@ -117,7 +118,7 @@ def test_scores_are_those_of_the_pictures_own_size(data):
     assert found["scores"]["pooled_dice"] == pytest.approx(pooled)
     image, picture = found["images"]["ISIC_0000000"], data["ISIC_0000000"]
     assert image["lesion"] == pytest.approx(picture.lesion.mean(dtype=float)) and not image["touches"]
-    gray = picture.image.astype(float).mean(axis=2)
+    gray = picture.image.mean(axis=2) / 255
     expected = gray[picture.lesion == 0].mean() - gray[picture.lesion == 1].mean()
     assert image["contrast"] == pytest.approx(expected, abs=1e-3) and image["kind"] == "colored stickers"
     whole = picture._replace(lesion=np.ones_like(picture.lesion))
@@ -129,42 +130,42 @@ def test_the_threshold_comes_from_the_validation_images(data, monkeypatch):
     ids = list(data)
     split = {"validation": ids[:4], "test": ids[4:8]}
 
-    def answer(model, image, side, averaged=False):
+    def answer(reader, image, once=False):
+        """At the size of the image, which ``labels`` then leaves."""
         picture = next(one for one in data.values() if one.image is image)
         wide = cv2.dilate(picture.lesion.astype(np.uint8), np.ones((9, 9), np.uint8))
         found = np.where(picture.lesion > 0, 0.9, np.where(wide, 0.55, 0.0))
         found[:4, :4] = 0.95  # a mole that is not meant
-        return found
+        return found[..., None].astype(np.float32)
 
-    def in_square(model, image, side):
-        return resizing.squeezed(answer(model, image, side)[..., None], side)
-
-    monkeypatch.setattr(_lesions, "probability", answer)
-    monkeypatch.setattr(_lesions, "probability_in_square", in_square)
-    found = _lesions.evaluate(None, data, split, 32, True)
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
+    monkeypatch.setattr(Segmenter, "maps", answer)
+    monkeypatch.setattr(_lesions, "_otherwise", lambda *of: {"otherwise": "is tested below"})
+    found = _lesions.evaluate(model, data, split, 32, True)
     assert found["without_averaging"]["scores"] == found["scores"]
-    assert "without_averaging" not in _lesions.evaluate(None, data, split, 32, False)
+    assert "without_averaging" not in _lesions.evaluate(model, data, split, 32, False)
     assert found["choices"] == {"threshold": 0.6} and found["scores"]["dice"] == 1 > found["all_pieces"]["dice"]
     assert set(found["images"]) == set(split["test"])
-    every = _lesions.evaluate(None, data, split, 32, False, whole=False)
+    every = _lesions.evaluate(model, data, split, 32, False, whole=False)
     assert "all_pieces" not in every and every["scores"] == found["all_pieces"]
-    assert set(found["otherwise"]) == {"square_dice", "soft_dice", "square_pooled", "soft_pooled"}
-    judged = _lesions.validate(None, data, split | {"train": ids[8:]}, 32)
+    assert found["otherwise"] == {"otherwise": "is tested below"}
+    judged = _lesions.validate(model, data, split | {"train": ids[8:]}, 32)
     assert judged["val_dice"] < 1 and set(judged) == {"val_loss", "val_dice", "train_loss", "train_dice"}
 
 
-def test_dice_in_the_square_by_hand(monkeypatch):
+def test_dice_in_the_square_by_hand():
     lesion = np.zeros((4, 4), np.int8)
     lesion[:2] = 1
-    picture = _lesions.Picture(np.zeros((4, 4, 3), np.float16), lesion, "ruler")
+    picture = _lesions.Picture(np.zeros((4, 4, 3), np.uint8), lesion, "ruler")
     answers = {"a": np.where(lesion, 0.75, 0.25), "b": np.where(lesion, 1.0, 0.0)}
     data = {"a": picture, "b": picture._replace(image=picture.image + 1)}
 
-    def in_square(model, image, side):
-        return answers["a" if image.max() == 0 else "b"][..., None]
+    class Reader:
+        def maps(self, image, once):
+            assert once
+            return answers["a" if image.max() == 0 else "b"][..., None]
 
-    monkeypatch.setattr(_lesions, "probability_in_square", in_square)
-    found = _lesions._otherwise(None, data, ["a", "b"], 4)
+    found = _lesions._otherwise(Reader(), data, ["a", "b"])
     assert found == pytest.approx(
         {"square_dice": 1, "square_pooled": 1, "soft_dice": (0.75 + 1) / 2, "soft_pooled": (2 * 6 + 2 * 8) / (16 + 16)}
     )
@@ -173,7 +174,7 @@ def test_dice_in_the_square_by_hand(monkeypatch):
 def test_averaging_turns_the_square_not_the_picture(data):
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
     image = data["ISIC_0000001"].image
-    one, eight = (_lesions.probability(model, image, 32, averaged) for averaged in (False, True))
+    one, eight = (_lesions.segmenter(model, 32, averaged).probabilities(image)[..., 0] for averaged in (False, True))
     assert one.shape == image.shape[:2] and np.allclose(one, eight, atol=1e-5)  # a network of single pixels
 
 
@@ -217,16 +218,19 @@ def test_a_quick_run_of_two_folds(recipe, folder, tmp_path, monkeypatch, capsys)
     path = tmp_path / f"runs/quick/weights/{recipe.NAME}.keras"
     assert path.exists() == (recipe is isic2017_improved)
     if path.exists():
-        model = store.load(path)
+        segmenter = Segmenter(store.load(path))
         assert result["kept"]["seed"] == 0  # folds cannot be compared: it is the first
         kept = result["seeds"]["0"]
-        assert model.metadata["choices"] == kept["choices"]
-        model.metadata["side"] = 32
+        assert segmenter.passport["choices"] == {"way": "one_piece", **kept["choices"]}
+        segmenter = Segmenter(segmenter.model, segmenter.passport | {"side": 32})
         picture = next(iter(_lesions.load(folder).values()))
-        found = application.answer(model, picture.image.astype(np.float32))
-        seen = _lesions.probability(model, picture.image, 32, averaged=True)
+        square = resizing.squeezed(normalize.as_floats(picture.image), 32)
+        said = averaging.eight(
+            lambda shown: nets.probabilities(segmenter.model.predict_on_batch(shown[None]))[0], square
+        )
+        seen = resizing.stretched(said, *picture.image.shape[:2])[..., 0]
         expected = instances.one_piece(seen, kept["choices"]["threshold"])
-        assert np.array_equal(found, expected.astype(np.int32))
+        assert np.array_equal(segmenter(picture.image), expected.astype(np.int32))
 
 
 def test_of_folds_the_first_is_kept_whatever_the_others_validation_says(data, tmp_path, monkeypatch):

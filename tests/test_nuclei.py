@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from unetbook import __main__, instances, labels, nets, scores, sizes, store
+from unetbook import __main__, instances, labels, nets, normalize, scores, sizes, store
 from unetbook.datasets import synthetic
 from unetbook.recipes import (
     _fields,
@@ -68,10 +68,12 @@ def test_kinds_are_told_by_color_ground_and_size(data):
 def test_pictures_look_alike_and_keep_their_nuclei(data):
     _, nuclei = drawn(40, seed=5)
     for picture, objects in zip(data.values(), nuclei, strict=True):
-        assert picture.image.dtype == np.float16 and picture.image.shape == (64, 64, 3)
+        look = _nuclei.look(picture.image)
+        assert look.dtype == np.float16 and look.shape == picture.image.shape == (64, 64, 3)
+        assert picture.image.dtype == np.uint8  # as in the file
         assert len(np.unique(picture.nuclei)) == len(np.unique(objects))
         assert np.array_equal(picture.nuclei > 0, objects > 0)
-        gray = picture.image.mean(axis=2, dtype=np.float32)
+        gray = look.mean(axis=2, dtype=np.float32)
         assert np.median(gray) < 0.5
 
 
@@ -233,7 +235,8 @@ def test_depth_is_chosen_that_parts_two_nuclei_and_leaves_a_waist_whole(monkeypa
     chosen = _nuclei_scores.choose({"one": probability}, pictures)
     assert chosen["way"] == "watershed" and chosen["depth"] > 1
     assert scores.objects(nuclei, instances.from_probabilities(probability, **chosen)).f == 1
-    monkeypatch.setattr(_nuclei_scores, "foreground", lambda model, image, averaged=False: image)
+    reader = types.SimpleNamespace(maps=lambda image, once=False: image, labels=_nuclei_scores._read)
+    monkeypatch.setattr(_nuclei_scores, "segmenter", lambda model: reader)
     entry = _nuclei_scores.evaluate(None, pictures, {"validation": ["one"], "test": ["other"]})
     assert entry["choices"] == entry["once"]["choices"] == chosen and entry["scores"]["f"] == 1
     assert entry["depth_1"]["choices"]["depth"] == 1 and entry["depth_1"]["kinds"]["drawn"]["f"] < 1
@@ -278,8 +281,12 @@ def test_heads_answer_as_their_pruned_networks(data):
     pruned = {name: nets.prune(model, int(name[1:])) for name in ("L1", "L2")} | {"mean": model}
     assert set(answers) == set(pruned)
     for name, network in pruned.items():
-        np.testing.assert_allclose(answers[name], _nuclei_scores.foreground(network, image), atol=1e-6)
+        alone = _nuclei_scores.segmenter(network).maps(image, once=True)
+        np.testing.assert_allclose(answers[name], alone, atol=1e-6)
     assert np.abs(answers["L1"] - answers["L2"]).max() > 1e-3
+    apart = _nuclei_scores.segmenter(model, "nuclei_of_heads", heads="apart")
+    together = _nuclei_scores.segmenter(model)
+    assert np.array_equal(apart(image, once=True), together(image, once=True))
 
 
 def test_the_two_networks_cost_the_same():
@@ -334,8 +341,12 @@ def test_settings_were_chosen_on_validation_images(data, folder, tmp_path, monke
     for entry in entries.values():
         assert sum(kind["images"] for kind in entry["kinds"].values()) == len(validation)
         assert set(entry["seen"]) == set(entry["scores"]) and entry["seen"] != entry["scores"]
-    (as_chosen, *_), (squared, *_), (_, _, settings, _) = seen
-    assert np.allclose(squared["image01"].image, as_chosen["image01"].image.astype(float) ** 2, atol=1e-3)
+    (_, _, as_chosen, _), (_, _, squared, _), (_, _, settings, _) = seen
+    one, other = (batches(data, {"train": ["image01"]}, of, 0).images[0] for of in (as_chosen, squared))
+    image = data["image01"].image
+    assert np.array_equal(one, _nuclei.look(image)) and np.allclose(other, one.astype(float) ** 2, atol=1e-3)
+    linear = normalize.bright_on_dark_linear(normalize.as_floats(image))
+    assert np.allclose(other, linear, atol=1e-3)  # what the network is scored on is what it learned
     target, weights = _nuclei._target(data["image01"].nuclei, settings)
     assert set(np.unique(target)) == {0, 1, 2} and (weights == 1).all()
 

@@ -119,3 +119,36 @@ def test_fingerprint_follows_the_package_and_the_results(monkeypatch, tmp_path):
     assert fingerprint(code) != before[0] and fingerprint(reads) == before[1]
     (results / "a-run.json").write_text('{"changed": true}')
     assert fingerprint(reads) != before[1]
+
+
+def test_names_that_are_imported_lazily_count_where_they_are_used(monkeypatch, tmp_path):
+    package = tmp_path / "unetbook"
+    package.mkdir()
+    files = {
+        "__init__.py": '_LAZY = {"load": "segmenter", "Segmenter": "segmenter"}\n',
+        "segmenter.py": "from unetbook import store\n",
+        "store.py": "import unetbook\n",
+        "sizes.py": "import unetbook\nprint(unetbook.__version__)\n",
+    }
+    for name, text in files.items():
+        (package / name).write_text(text)
+    for name, value in {"ROOT": tmp_path, "PACKAGE": package}.items():
+        monkeypatch.setattr(inputs, name, value)
+
+    def found(text):
+        return {file.name for file in inputs.dependencies(text)}
+
+    lazy = {"__init__.py", "segmenter.py", "store.py"}
+    assert found("import unetbook\nunetbook.load('nuclei')") == lazy
+    assert found("import unetbook as book\nprint(book.Segmenter)") == lazy
+    assert found("from unetbook import Segmenter as S") == lazy
+    assert found("import unetbook\nfrom unetbook import sizes\nstore.load('x')") == {"__init__.py", "sizes.py"}
+    assert found("import numpy\nnumpy.load('x')\nfrom numpy import load") == set()
+
+
+def test_no_module_but_those_above_it_depends_on_the_segmenter():
+    """A chapter that builds networks and losses is not executed again when inference changes."""
+    below = "from unetbook import losses, nets, sizes, tiling, training, labels, instances, store, weightmap, augment"
+    assert inputs.PACKAGE / "segmenter.py" not in inputs.dependencies(f"import unetbook\n{below}")
+    above = inputs.dependencies("import unetbook\nlabels = unetbook.load('nuclei')(image)")
+    assert {file.name for file in above} >= {"segmenter.py", "choices.py", "passports.py", "tiling.py", "instances.py"}

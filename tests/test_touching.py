@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetbook import __main__, application, instances, labels, resizing, scores, store
+from unetbook import __main__, instances, labels, nets, resizing, scores, store
 from unetbook.augment import Augmenter
 from unetbook.datasets import synthetic
 from unetbook.recipes import (
@@ -19,6 +19,7 @@ from unetbook.recipes import (
     usiigaci_no_weights,
     usiigaci_weights,
 )
+from unetbook.segmenter import Segmenter
 
 RECIPES = (usiigaci_weights, usiigaci_no_weights, usiigaci_border, usiigaci_border_weights)
 SIDE = 96
@@ -46,9 +47,12 @@ def data(folder):
         return _touching.load(folder)
 
 
-def test_pictures_are_squeezed_and_keep_their_cells(data):
+def test_pictures_are_squeezed_and_keep_their_cells(data, monkeypatch):
+    monkeypatch.setattr(_touching, "SIDE", SIDE)
     picture = data["train/set1"]
-    assert picture.image.shape == (SIDE, SIDE, 1) and picture.cells.shape == (SIDE, SIDE)
+    assert _touching.look(picture.image).shape == (SIDE, SIDE, 1)
+    assert picture.image.shape == (2 * SIDE, 2 * SIDE, 1) and picture.image.dtype == np.uint16  # as in the file
+    assert picture.cells.shape == (SIDE, SIDE)
     assert picture.truth.shape == (2 * SIDE, 2 * SIDE)
     assert len(np.unique(picture.cells)) == len(np.unique(picture.truth))
     again = resizing.stretched_labels(picture.cells, 2 * SIDE, 2 * SIDE)
@@ -107,8 +111,9 @@ def test_agreement_is_the_correlation_of_masks_at_the_best_shift():
     assert list(found) == [(0, 1)] and found[0, 1] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_gap_between_cells_stays_closed_when_they_are_turned_and_deformed(data):
+def test_a_gap_between_cells_stays_closed_when_they_are_turned_and_deformed(data, monkeypatch):
     """The target is made of cells that were turned: a gap that was turned itself would have holes."""
+    monkeypatch.setattr(_touching, "SIDE", SIDE)
     split = {"train": list(data)}
     settings = usiigaci_weights.SETTINGS | {"tile": 64, "batch": 8, "steps": 2}
     plain = {name: 0 for name in ("blur", "gamma", "gain", "offset", "noise")}
@@ -180,10 +185,15 @@ def test_scores_are_those_of_the_pictures_own_size(data):
     assert expected <= touching < count  # a perfect mask merges what touches, by a corner or by an edge
 
 
+def network(classes=2):
+    """What it says is replaced."""
+    return nets.unet((None, None, 1), classes, filters=1, depth=1, padding="same")
+
+
 def answers(data, inside, outside):
     """A network that says these probabilities inside and outside of the cells that have gaps, and of a crumb."""
 
-    def answer(model, image):
+    def answer(reader, image):
         cells = next(picture.cells for picture in data.values() if picture.image is image)
         found = np.where(labels.separate(cells) > 0, inside, outside)
         found[:4, :4] = inside  # 16 pixels
@@ -196,8 +206,8 @@ def answers(data, inside, outside):
 def test_choices_come_from_the_validation_pictures(data, monkeypatch, inside, outside):
     """Border weights make a network shy of cells, and without them it is not: the best threshold may be anywhere."""
     split = {"train": list(data)[5:], "validation": list(data)[:3], "test": list(data)[3:5]}
-    monkeypatch.setattr(_touching, "probabilities", answers(data, inside, outside))
-    found = _touching.evaluate(None, data, split)
+    monkeypatch.setattr(Segmenter, "maps", answers(data, inside, outside))
+    found = _touching.evaluate(network(), data, split)
     choices = found["choices"]
     assert outside < choices["threshold"] <= inside and choices["grow"] == 1 and choices["way"] == "regrow"
     assert max(choices["smallest"], choices["smallest_seed"]) > 16  # by either, the crumb is no cell
@@ -209,7 +219,7 @@ def test_choices_come_from_the_validation_pictures(data, monkeypatch, inside, ou
         assert row["missed"] == (0 if sees_cells else 100)
     assert (found["plain"]["scores"]["f"] > 0.95) == (inside == 0.65)  # read at 0.5
     assert set(found["plain"]["images"]) == set(split["test"])
-    judged = _touching.validate(None, data, split)
+    judged = _touching.validate(network(), data, split)
     assert (judged["val_f"] > 0.95) == (judged["train_f"] > 0.95) == (inside == 0.65)  # by a few thresholds
     assert judged["val_split"] == 0 and (judged["val_merged"] > 0) == (inside == 0.97)
 
@@ -217,8 +227,8 @@ def test_choices_come_from_the_validation_pictures(data, monkeypatch, inside, ou
 def test_of_choices_that_do_equally_well_the_one_next_to_a_half_is_taken(data, monkeypatch):
     """A network that is sure of all it says is read alike at any threshold."""
     split = {"train": list(data)[5:], "validation": list(data)[:3], "test": list(data)[3:5]}
-    monkeypatch.setattr(_touching, "probabilities", answers(data, 1.0, 0.0))
-    choices = _touching.evaluate(None, data, split)["choices"]
+    monkeypatch.setattr(Segmenter, "maps", answers(data, 1.0, 0.0))
+    choices = _touching.evaluate(network(), data, split)["choices"]
     assert (choices["threshold"], choices["core"]) == (0.5, 0.5)
 
 
@@ -226,13 +236,13 @@ def test_sure_seeds_part_cells_that_one_threshold_merges_or_loses(data, monkeypa
     """0.9 within, 0.6 in a rim and in the gap, 0.4 around: at 0.5 the gap is bridged, and at 0.7 the rim is lost."""
     split = {"train": list(data)[5:], "validation": list(data)[:3], "test": list(data)[3:5]}
 
-    def answer(model, image):
+    def answer(reader, image):
         cells = next(picture.cells for picture in data.values() if picture.image is image)
         found = np.where(instances.border_target(cells) == 1, 0.9, np.where(cells > 0, 0.6, 0.2)).astype(np.float32)
         return np.stack([1 - found, found], axis=-1)
 
-    monkeypatch.setattr(_touching, "probabilities", answer)
-    found = _touching.evaluate(None, data, split)
+    monkeypatch.setattr(Segmenter, "maps", answer)
+    found = _touching.evaluate(network(), data, split)
     assert found["choices"]["threshold"] <= 0.6 < found["choices"]["core"] <= 0.9
     assert found["scores"]["f"] > 0.9 > found["plain"]["scores"]["f"]
 
@@ -241,15 +251,15 @@ def test_the_core_of_a_border_class_is_chosen_too(data, monkeypatch):
     """Interior of 0.6 where cells meet and 0.9 within: only a core above 0.6 parts them."""
     split = {"train": list(data)[5:], "validation": list(data)[:3], "test": list(data)[3:5]}
 
-    def answer(model, image):
+    def answer(reader, image):
         cells = next(picture.cells for picture in data.values() if picture.image is image)
         within = instances.border_target(cells) == 1
         interior = np.where(within, 0.9, np.where(cells > 0, 0.6, 0.02))
         background = np.where(cells > 0, 0.05, 0.95)
         return np.stack([background, interior, 1 - background - interior], axis=-1)
 
-    monkeypatch.setattr(_touching, "probabilities", answer)
-    found = _touching.evaluate(None, data, split)
+    monkeypatch.setattr(Segmenter, "maps", answer)
+    found = _touching.evaluate(network(3), data, split)
     assert 0.6 < found["choices"]["core"] <= 0.9 and found["choices"]["way"] == "border"
     assert len(found["swept"]) == 169
     assert all(row["merged"] > 0 for row in found["swept"] if row["core"] == 0.5 and row["threshold"] < 0.95)
@@ -276,9 +286,9 @@ def test_a_quick_run(recipe, folder, tmp_path, monkeypatch):
     )
     assert f["truth as a mask, components"] < f["truth with gaps, regrown"] <= f["truth at half size"]
     assert 0.9 < f["truth with a border class"] <= f["truth at half size"]
-    model = store.load(tmp_path / f"runs/quick/weights/{recipe.NAME}.keras")
-    model.metadata["side"] = SIDE
+    kept = Segmenter(store.load(tmp_path / f"runs/quick/weights/{recipe.NAME}.keras"))
+    kept = Segmenter(kept.model, kept.passport | {"side": SIDE})
     id_ = result["split"]["test"][0]
     sample = _touching.DATASET.load(folder, ids=[id_])[0]
-    found = application.answer(model, sample.image)
+    found = kept(sample.image)
     assert scores.object_errors(sample.labels, found).merged == entry["images"][id_]["merged"]

@@ -23,13 +23,39 @@ def code(notebook: nbformat.NotebookNode) -> str:
     return "\n".join(re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE) for source in cells)
 
 
+def lazy_names() -> dict[str, str]:
+    """Return the names that the package imports when they are first asked for, and the modules that have them."""
+    for node in ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_LAZY":
+            return ast.literal_eval(node.value)
+    return {}
+
+
+def _used_lazily(tree: ast.Module) -> set[str]:
+    """Return the modules behind the lazy names that code uses, as ``unetbook.load`` or imported from ``unetbook``."""
+    lazy, names, known_as = lazy_names(), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known_as |= {alias.asname or PACKAGE.name for alias in node.names if alias.name == PACKAGE.name}
+            known_as |= {PACKAGE.name for alias in node.names if alias.name.startswith(f"{PACKAGE.name}.")}
+        elif isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name and not node.level:
+            names |= {alias.name for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in known_as:
+            names.add(node.attr)
+    return {f"{PACKAGE.name}.{lazy[name]}" for name in names & set(lazy)}
+
+
 def imported_files(text: str, package: str = "") -> set[Path]:
-    """Return the files of ``unetbook`` that Python text imports; ``package`` is where its relative imports start."""
+    """Return the files of ``unetbook`` that Python text imports; ``package`` is where its relative imports start.
+
+    Names that the package imports when they are asked for count where the text uses them.
+    """
     try:
         tree = ast.parse(text)
     except SyntaxError:  # running the chapter says where
         return set()
-    names = set()
+    names = _used_lazily(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}

@@ -5,7 +5,7 @@ import importlib
 import logging
 import sys
 
-from unetbook import recipes
+from unetbook import recipes, results
 
 DATASETS = ("dsb2018", "isbi2012", "isic2017", "usiigaci")
 
@@ -44,7 +44,7 @@ def _parser():
     command.set_defaults(command=_run)
     command = commands.add_parser("predict", help="label images, and overlays, of your pictures by a stored network")
     command.add_argument(
-        "--model", required=True, help="a .keras file that `list` shows, or your own of unetbook.store"
+        "--model", required=True, help="a network that `list` shows, or a .keras file of your own (unetbook.Segmenter)"
     )
     command.add_argument("--out", required=True, help="folder to write to")
     command.add_argument(
@@ -88,10 +88,13 @@ def _list(options) -> int:
         except (OSError, ValueError):
             place = "not at hand"
         print(f"  {name:20} {place}")
-    print("weights: python -m unetbook predict --model FILE --out FOLDER PICTURES")
-    from unetbook import store  # Keras takes seconds to import
+    print("weights: python -m unetbook predict --model NAME_OR_FILE --out FOLDER PICTURES")
+    from unetbook import segmenter, store  # Keras takes seconds to import
 
-    for path in sorted((recipes.results_folder() / "weights").glob("*.keras")):
+    for name, stem in segmenter.NAMES.items():
+        print(f"  {name:20} {stem}.keras")
+
+    for path in sorted((results.folder() / "weights").glob("*.keras")):
         try:
             task = store.passport(path).get("task", "")
         except (OSError, ValueError):
@@ -108,12 +111,12 @@ def _fetch(options) -> int:
 
 
 def _predict(options) -> int:
-    from unetbook import application, store  # Keras takes seconds to import
+    from unetbook import application, segmenter  # Keras takes seconds to import
 
     logging.getLogger("tensorflow").setLevel("ERROR")  # it warns where pictures differ in size
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
-    model = store.load(options.model)
-    done = application.predict(model, options.pictures, options.out, options.once, options.submission)
+    network = segmenter.load(options.model)
+    done = application.predict(network, options.pictures, options.out, options.once, options.submission)
     return _finished(done, f"written to {options.out}")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from skimage import segmentation
 
-from unetbook import averaging, drafts, instances, labels, nets, normalize, resizing, submission, tiling
+from unetbook import drafts, labels, normalize, submission
 from unetbook.comparison import Done
 from unetbook.datasets import _images, folder
 
@@ -51,71 +51,18 @@ def pictures(paths, out) -> tuple[list[Path], dict[Path, str]]:
     return list(owners.values()), problems
 
 
-def answer(model, image, once=False, progress=False) -> np.ndarray:
-    """What a stored network says of one image: numbered objects, or classes, int32 (H, W).
-
-    model: from ``store.load``. Its metadata tell the normalization (``normalize.RULES``), the ``"side"`` to which the
-    image is squeezed, if to any (``resizing``), over which positions to average (``averaging.WAYS``), how objects are
-    made (``"objects"``, with the stored ``"choices"``), and whether the last class is one piece (``"one_piece"``,
-    ``instances.one_piece``). Without objects, the most probable class of each pixel is returned; of two classes, or one
-    channel, the second where it reaches the stored threshold, 0.5 unless there is one.
-    image: float32 (H, W, 1 or 3) in [0, 1]; gray is given to each channel of a network of three, and of colors a
-    network of one sees the mean. once: one position, seven or eight times faster.
-    """
-    facts = model.metadata
-    wanted = model.input_shape[-1]
-    if image.shape[2] != wanted:
-        if wanted not in (1, 3) or image.shape[2] not in (1, 3):
-            raise ValueError(f"the network takes {wanted} channel(s) and the image has {image.shape[2]}")
-        image = np.repeat(image, 3, axis=2) if wanted == 3 else image.mean(axis=2, keepdims=True)
-    image = normalize.rule(facts.get("normalize", "as_it_is"))(image)
-
-    def predict(shown):
-        return nets.probabilities(tiling.predict(model, shown, progress=progress))
-
-    def averaged(shown):
-        way = None if once else facts.get("averaged")
-        return averaging.WAYS[way](predict, shown) if way else predict(shown)
-
-    side, size = facts.get("side"), image.shape[:2]
-    probability = averaged(resizing.squeezed(image, side) if side else image)
-    chosen = facts.get("choices", {})
-    if facts.get("objects"):
-        found = instances.from_probabilities(probability, **chosen)
-        return resizing.stretched_labels(found, *size) if side else found
-    probability = resizing.stretched(probability, *size) if side else probability
-    if facts.get("one_piece"):
-        return instances.one_piece(probability[..., -1], chosen.get("threshold", 0.5)).astype(np.int32)
-    if probability.shape[2] <= 2:
-        return (probability[..., -1] >= chosen.get("threshold", 0.5)).astype(np.int32)
-    return probability.argmax(axis=2).astype(np.int32)
-
-
-def check(model, objects=False) -> None:
-    """``ValueError`` that says what a stored network lacks to be used here; ``objects``: to find objects."""
-    facts = model.metadata
-    if "classes" not in facts:
-        raise ValueError("this network names no classes: it is a part of others, and segments nothing by itself")
-    normalize.rule(facts.get("normalize", "as_it_is"))
-    if facts.get("averaged") not in (None, *averaging.WAYS):
-        raise ValueError(f"this network averages by {facts['averaged']!r}, and known are {', '.join(averaging.WAYS)}")
-    lacks = {"way", "threshold", "smallest"} - set(facts.get("choices", {}))
-    if facts.get("objects") and lacks:
-        raise ValueError(f"this network finds objects, but its choices lack {', '.join(sorted(lacks))}: store it again")
-    if objects and not facts.get("objects"):
-        raise ValueError("this network tells classes and no objects: there is nothing to submit")
-
-
-def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
+def predict(segmenter, paths, out, once=False, csv_file=None, report=print) -> Done:
     """Write ``<stem>_labels.png`` and ``<stem>_overlay.png`` for each picture into the folder ``out``.
 
-    Labels are 16-bit numbers, or a 32-bit TIFF from 65,536 objects on; each file appears when it is complete. csv_file:
-    also write a submission (``unetbook.submission``) of the pictures that were read. report: called with a line of
-    progress for each picture. Returns what was found in each picture, in words, and the problems; of a picture that
-    could not be done, no results of an earlier run stay in ``out``. Raises ``ValueError`` before the first picture for
-    what ``check`` and ``pictures`` refuse, for a name that no submission can hold, and for a folder as csv_file.
+    segmenter: of ``unetbook.load``. Labels are 16-bit numbers, or a 32-bit TIFF from 65,536 objects on; each file
+    appears when it is complete. csv_file: also write a submission (``unetbook.submission``) of the pictures that were
+    read. report: called with a line of progress for each picture. Returns what was found in each picture, in words, and
+    the problems; of a picture that could not be done, no results of an earlier run stay in ``out``. Raises
+    ``ValueError`` before the first picture for what ``pictures`` refuses, and with csv_file for a network that finds no
+    objects, a name that no submission can hold, and a folder.
     """
-    check(model, objects=bool(csv_file))
+    if csv_file and not segmenter.finds_objects:
+        raise ValueError("this network tells classes and no objects: there is nothing to submit")
     files, problems = pictures(paths, out)
     out = Path(out)
     if csv_file:
@@ -128,7 +75,7 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
         try:
             image = _images.image(file.read_bytes(), file)
             _check_memory(image)
-            found = answer(model, image, once, progress=image.shape[0] * image.shape[1] > LARGE)
+            found = segmenter(image, once=once, progress=image.shape[0] * image.shape[1] > LARGE)
             _write_labels(out, file.stem, found)
             _write(out / f"{file.stem}_overlay.png", np.round(255 * overlay(image, found)).astype(np.uint8)[..., ::-1])
         except Exception as error:  # whatever it is, the other files are not its fault
@@ -139,7 +86,7 @@ def predict(model, paths, out, once=False, csv_file=None, report=print) -> Done:
                 (out / f"{file.stem}_{old}").unlink(missing_ok=True)
             report(f"[{number}/{len(files)}] {file}: NOT done")
             continue
-        done[file] = _in_words(found, model.metadata)
+        done[file] = _in_words(found, segmenter)
         if csv_file:
             rows[file.stem] = labels.rle_rows(found)
         report(f"[{number}/{len(files)}] {file}: {done[file]}")
@@ -166,11 +113,11 @@ def _check_memory(image):
         )
 
 
-def _in_words(found, facts):
+def _in_words(found, segmenter):
     """The number of objects, or the share of each class but the background."""
-    if facts.get("objects"):
+    if segmenter.finds_objects:
         return f"{found.max(initial=0)} objects"
-    shares = {name: np.mean(found == number) for number, name in enumerate(facts["classes"]) if number}
+    shares = {name: np.mean(found == number) for number, name in enumerate(segmenter.passport["classes"]) if number}
     return ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
 
 

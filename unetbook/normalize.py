@@ -11,6 +11,37 @@ FEW = 20  # pixels; the smallest nucleus of the Data Science Bowl has 21
 LIGHT = 0.3  # of the stretched median: in the Data Science Bowl at most 0.19 on dark ground and at least 0.43 on light
 
 
+def as_floats(image) -> np.ndarray:
+    """One picture of the usual kinds as float32 (H, W, C) in [0, 1]; integers by their full range.
+
+    image: (H, W) or (H, W, C), uint8, uint16, or floats in [0, 1]. Raises ``TypeError`` for another dtype,
+    ``ValueError`` for another shape, no pixels, NaN, infinity, or floats beyond [0, 1], each with the fix.
+    """
+    image = np.asarray(image)
+    if image.ndim not in (2, 3):
+        raise ValueError(f"one image (H, W) or (H, W, C) is taken at a time, not an array of shape {image.shape}")
+    if image.dtype in (np.uint8, np.uint16):
+        image = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    elif not np.issubdtype(image.dtype, np.floating):
+        raise TypeError(
+            f"an image is uint8, uint16 or floats in [0, 1], not {image.dtype}: convert it, for 12 bits "
+            "image.astype('float32') / 4095"
+        )
+    return _checked(image[..., None] if image.ndim == 2 else image)
+
+
+def picked(image, channels) -> np.ndarray:
+    """Some channels of an image (H, W, C), in this order: indices from 0, or one of them.
+
+    Raises ``ValueError`` for an index that the image does not have, and for none.
+    """
+    wanted = np.atleast_1d(channels)
+    there = image.shape[2]
+    if not wanted.size or wanted.ndim > 1 or not all(isinstance(n, np.integer) and 0 <= n < there for n in wanted):
+        raise ValueError(f"channels must be indices from 0 to {there - 1}, such as (0,), not {channels!r}")
+    return image[..., wanted]
+
+
 def as_it_is(image) -> np.ndarray:
     """The image as the reader scaled it: the full range of its integers is [0, 1]."""
     return _checked(image)
@@ -30,6 +61,11 @@ def bright_on_dark(image) -> np.ndarray:
         image = 1 - image
     low, high = np.percentile(image, [LOW, HIGH])
     return np.sqrt(np.clip((image - np.float32(low)) / np.float32(max(high - low, _step(image))), 0, 1))
+
+
+def bright_on_dark_linear(image) -> np.ndarray:
+    """``bright_on_dark`` without the square root, which is measured so in chapter 16."""
+    return bright_on_dark(image) ** 2
 
 
 def light_ground(image) -> bool:
@@ -61,7 +97,7 @@ def _step(image) -> float:
     return 1 / 255 if eight_bits else 8 / 65535
 
 
-RULES = {rule.__name__: rule for rule in (as_it_is, bright_on_dark, stretched)}
+RULES = {rule.__name__: rule for rule in (as_it_is, bright_on_dark, stretched, bright_on_dark_linear)}
 
 
 def rule(name):

@@ -17,6 +17,13 @@ def squeezed(image, side: int) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=way).reshape(side, side, -1)
 
 
+def scaled(image, scale: float) -> np.ndarray:
+    """An image (H, W, C) times ``scale`` in height and width, at least a pixel each: float32 (h, w, C)."""
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(np.asarray(image, np.float32), (width, height), interpolation=way).reshape(height, width, -1)
+
+
 def stretched(answer, height: int, width: int) -> np.ndarray:
     """What a network said of a squeezed image, (S, S, K), at the image's own size, bilinear: float32 (H, W, K).
 

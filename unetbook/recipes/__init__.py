@@ -31,17 +31,12 @@ from pathlib import Path
 
 from scipy import stats
 
-
-def results_folder() -> Path:
-    """Where stored results lie: ``results/`` of a clone, or the copy inside an installed package (on Colab, say)."""
-    package = Path(__file__).parents[1]
-    clone = package.parent / "results"
-    return clone if clone.is_dir() else package / "results"
+from unetbook import results
 
 
 def result(name: str) -> dict:
     """What the recipe ``name`` measured. Raises ``FileNotFoundError`` with the command that makes it."""
-    path = results_folder() / f"{name}.json"
+    path = results.folder() / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: run it first, python -m unetbook run {name}")
     return json.loads(path.read_text(encoding="utf-8"))

@@ -11,9 +11,11 @@ import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.segmentation import clear_border
 
-from unetbook import averaging, instances, labels, nets, resizing, scores, training
+from unetbook import labels, normalize, resizing, scores, training
 from unetbook.augment import Augmenter
 from unetbook.datasets import isic2017
+from unetbook.recipes._raw import raw
+from unetbook.segmenter import Segmenter
 
 DATASET = isic2017
 FOLDS = (0, 1, 2, 3, 4)
@@ -22,13 +24,20 @@ THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
 SMALL = 64  # side of the mask that says the same of each image
 FIRST = 20  # training images that are judged after each epoch
 SQUARES = (256, 192)  # sides at which networks of this chapter work
+PASSPORT = {
+    "task": "skin lesions in dermoscopy images",
+    "classes": ["skin", "lesion"],
+    "input": "three channels, RGB",
+    "channels": 3,
+    "normalize": "as_it_is",
+}
 LONGEST = 1024  # pixels; the images at hand have at most 1,022 a side, and the publisher's own several thousand
 # The last id of each kind, which the images themselves tell at a glance.
 KINDS = ((8025, "colored stickers"), (10459, "fills the picture"), (14428, "ruler"), (9999999, "two lamps"))
 
 
 class Picture(NamedTuple):
-    """One image, float16 (H, W, 3); its lesion, int8 (H, W), 1 = lesion; its kind."""
+    """One image as in its file, (H, W, 3); its lesion, int8 (H, W), 1 = lesion; its kind."""
 
     image: np.ndarray
     lesion: np.ndarray
@@ -44,7 +53,7 @@ def load(root=None) -> dict[str, Picture]:
         if shrink < 1:
             image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
             lesion = cv2.resize(lesion.astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_AREA) >= 0.5
-        pictures[sample.id] = Picture(image.astype(np.float16), lesion.astype(np.int8), kind(sample.id))
+        pictures[sample.id] = Picture(raw(image), lesion.astype(np.int8), kind(sample.id))
     return pictures
 
 
@@ -94,25 +103,23 @@ def batches(data, split, settings, seed) -> training.Tiles:
         return np.clip(image * rng.uniform(1 - color, 1 + color, 3).astype(np.float32), 0, 1), mask
 
     masks = [np.rint(resizing.squeezed(data[id_].lesion, side)[..., 0]).astype(np.int8) for id_ in chosen]
-    images = [resizing.squeezed(data[id_].image, side).astype(np.float16) for id_ in chosen]
+    images = [resizing.squeezed(_halved(data[id_].image), side).astype(np.float16) for id_ in chosen]
     return training.Tiles(
         images, masks, side, side, settings["batch"], settings["steps"], seed, augment if augmenter else None
     )
 
 
-def probability(model, image, side, averaged=False) -> np.ndarray:
-    """Probability of lesion, (H, W), by way of ``side`` x ``side`` pixels; ``averaged`` over eight positions."""
-    return resizing.stretched(probability_in_square(model, image, side, averaged), *image.shape[:2])[..., 0]
+def _halved(image):
+    """An image in [0, 1] in half precision, in which networks learned and baselines are judged."""
+    return normalize.as_floats(image).astype(np.float16)
 
 
-def probability_in_square(model, image, side, averaged=False) -> np.ndarray:
-    """Probability of lesion, (side, side, 1), of the image squeezed to one square."""
+def segmenter(model, side, averaged=False, whole=True) -> Segmenter:
+    """The network as ``predict`` uses it, by way of ``side`` x ``side`` pixels.
 
-    def predict(shown):
-        return nets.probabilities(model.predict_on_batch(np.asarray(shown, np.float32)[None]))[0]
-
-    square = resizing.squeezed(image, side)
-    return averaging.eight(predict, square) if averaged else predict(square)
+    averaged: over eight positions. whole: the one piece of ``instances.one_piece``, not all pixels of the threshold.
+    """
+    return Segmenter(model, PASSPORT | {"side": side, "averaged": "eight" if averaged else None, "one_piece": whole})
 
 
 def validate(model, data, split, side, whole=True) -> dict:
@@ -121,19 +128,21 @@ def validate(model, data, split, side, whole=True) -> dict:
     On the validation images, and on the first few training images as they are: ``train_dice`` beside ``val_dice`` tells
     whether a network knows too little or has learned its images by heart.
     """
+    reader = segmenter(model, side, whole=whole)
     return {
         f"{part}_{name}": value
         for part, ids_of in (("val", split["validation"]), ("train", split["train"][:FIRST]))
-        for name, value in _at_half(model, data, ids_of, side, whole).items()
+        for name, value in _at_half(reader, data, ids_of).items()
     }
 
 
-def _at_half(model, data, ids_of, side, whole):
+def _at_half(reader, data, ids_of):
     losses_of, dice = [], []
     for id_ in ids_of:
-        found, lesion = probability(model, data[id_].image, side), data[id_].lesion > 0
+        maps, lesion = reader.maps(data[id_].image), data[id_].lesion > 0
+        found = resizing.stretched(maps, *lesion.shape)[..., 0]
         losses_of.append(-np.mean(np.log(np.clip(np.where(lesion, found, 1 - found), 1e-7, 1))))
-        dice.append(scores.dice(lesion, instances.one_piece(found) if whole else found >= 0.5))
+        dice.append(scores.dice(lesion, reader.labels(maps, lesion.shape) > 0))
     return {"loss": float(np.mean(losses_of)), "dice": float(np.mean(dice))}
 
 
@@ -144,36 +153,39 @@ def evaluate(model, data, split, side, averaged, whole=True) -> dict:
     piece of ``instances.one_piece``; ``all_pieces`` then tells what every pixel above the threshold gives.
     ``otherwise``: the same network by other conventions of Dice, which studies that name none may have used.
     """
-    entry = _judged(model, data, split, side, averaged, whole)
+    reader = segmenter(model, side, averaged, whole)
+    entry = _judged(reader, data, split, once=False)
     if averaged:
-        once = _judged(model, data, split, side, False, whole)
+        once = _judged(reader, data, split, once=True)
         entry["without_averaging"] = {name: once[name] for name in ("scores", "choices")}
     return entry
 
 
-def _judged(model, data, split, side, averaged, whole):
-    known = {id_: probability(model, data[id_].image, side, averaged) for id_ in split["validation"]}
+def _judged(reader, data, split, once):
+    known, seen = (
+        {id_: reader.maps(data[id_].image, once=once) for id_ in split[part]} for part in ("validation", "test")
+    )
 
-    def mask(found, threshold):
-        return instances.one_piece(found, threshold) if whole else found >= threshold
+    def masks(maps, **choices):
+        return {id_: reader.labels(of, data[id_].lesion.shape, **choices) > 0 for id_, of in maps.items()}
 
     def mean_dice(threshold):
-        return np.mean([scores.dice(data[id_].lesion > 0, mask(found, threshold)) for id_, found in known.items()])
+        found = masks(known, threshold=threshold)
+        return np.mean([scores.dice(data[id_].lesion > 0, mask) for id_, mask in found.items()])
 
     threshold = max(THRESHOLDS, key=mean_dice)
-    seen = {id_: probability(model, data[id_].image, side, averaged) for id_ in split["test"]}
-    entry = scored({id_: mask(found, threshold) for id_, found in seen.items()}, data)
-    if whole:
-        entry["all_pieces"] = scored({id_: found >= threshold for id_, found in seen.items()}, data)["scores"]
-    return entry | {"otherwise": _otherwise(model, data, split["test"], side), "choices": {"threshold": threshold}}
+    entry = scored(masks(seen, threshold=threshold), data)
+    if reader.choices.way == "one_piece":
+        entry["all_pieces"] = scored(masks(seen, way="classes", threshold=threshold), data)["scores"]
+    return entry | {"otherwise": _otherwise(reader, data, split["test"]), "choices": {"threshold": threshold}}
 
 
-def _otherwise(model, data, ids_of, side):
+def _otherwise(reader, data, ids_of):
     """Mean and pooled Dice in the square, at a threshold of 0.5, and soft: probabilities counted, nothing cut."""
     rows = []
     for id_ in ids_of:
-        found = probability_in_square(model, data[id_].image, side)[..., 0]
-        lesion = np.rint(resizing.squeezed(data[id_].lesion, side)[..., 0])
+        found = reader.maps(data[id_].image, once=True)[..., 0]
+        lesion = np.rint(resizing.squeezed(data[id_].lesion, len(found))[..., 0])
         rows.append([(2 * np.sum(one * lesion), np.sum(one) + np.sum(lesion)) for one in (found >= 0.5, found)])
     shared, total = np.moveaxis(np.array(rows, float), 2, 0)  # (images, conventions)
     mean, pooled = np.mean(shared / np.maximum(total, 1), axis=0), shared.sum(axis=0) / np.maximum(total.sum(axis=0), 1)
@@ -209,7 +221,7 @@ def scored(found, data) -> dict:
 
 
 def _contrast(image, lesion):
-    gray = image.mean(axis=2, dtype=np.float32)
+    gray = _halved(image).mean(axis=2, dtype=np.float32)
     return float(gray[~lesion].mean() - gray[lesion].mean()) if 0 < lesion.mean() < 1 else 0.0
 
 
@@ -226,7 +238,7 @@ def baselines(data, split) -> dict[str, dict]:
         parts = fold(split, number)
         usual = _usual([data[id_].lesion for id_ in parts["train"]])
         for id_ in parts["test"]:
-            gray = data[id_].image.mean(axis=2, dtype=np.float32)
+            gray = _halved(data[id_].image).mean(axis=2, dtype=np.float32)
             dark = gray <= threshold_otsu(gray)
             answers["constant"][id_] = resizing.stretched(usual, *gray.shape)[..., 0] >= 0.5
             answers["otsu"][id_] = dark

@@ -1,6 +1,6 @@
 """What the nucleus recipes share: the pictures, their kinds and split, and the tiles to train on.
 
-The data set, 664 images of many microscopes, is brought to one look (``normalize.bright_on_dark``). The target is what
+The data set, 664 images of many microscopes, is brought to one look (``look``). The target is what
 did best in chapter 10: nuclei with a gap where they touch, weighted by the border term. Chapter 16.
 """
 
@@ -15,6 +15,7 @@ from unetbook.augment import Augmenter
 from unetbook.datasets import dsb2018
 from unetbook.recipes import _precision, _strata
 from unetbook.recipes._fields import same_field
+from unetbook.recipes._raw import raw
 from unetbook.recipes._schedule import falling_adam as optimizer
 
 DATASET = dsb2018
@@ -24,10 +25,21 @@ SPLIT_SEED = 2018
 USUAL_SIZES = ((256, 256), (360, 360), (520, 696))  # of fluorescence images; five other sizes are rare
 # Fewer images of one size and kind count as one field: they may be slices of one specimen, as six of them look.
 FEW = 10
+PASSPORT = {
+    "task": "nuclei in microscopy images, fluorescent or stained",
+    "classes": ["background", "nucleus"],
+    "input": "three channels; gray images three times the same",
+    "channels": 3,
+    "normalize": "bright_on_dark",
+    "objects": True,
+    "averaged": "eight",
+    "training_data": "Data Science Bowl 2018, stage 1 (Caicedo et al. 2019, BBBC038v1), 70 % of its images",
+    "license": "MIT for the code; the images are CC0",
+}
 
 
 class Picture(NamedTuple):
-    """One image of the data set: normalized, float16 (H, W, 3); its nuclei, int16 (H, W); its kind and its field."""
+    """One image of the data set as in its file, (H, W, 3); its nuclei, int16 (H, W); its kind and its field."""
 
     image: np.ndarray
     nuclei: np.ndarray
@@ -36,13 +48,12 @@ class Picture(NamedTuple):
 
 
 def load(root=None) -> dict[str, Picture]:
-    """All pictures by id, about a gigabyte; two minutes, for there is one file a nucleus."""
+    """All pictures by id, half a gigabyte; two minutes, for there is one file a nucleus."""
     pictures, dim = {}, []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="image .* in several masks")  # of six images
         for sample in DATASET.load(root):
-            look = normalize.bright_on_dark(sample.image).astype(np.float16)
-            pictures[sample.id] = Picture(look, sample.labels.astype(np.int16), kind(sample.image), 0)
+            pictures[sample.id] = Picture(raw(sample.image), sample.labels.astype(np.int16), kind(sample.image), 0)
             dim.append(sample.image.mean(axis=2, keepdims=True, dtype=np.float32))
     fields = same_field(dim)
     like = [(picture.kind, picture.nuclei.shape) for picture in pictures.values()]
@@ -52,6 +63,11 @@ def load(root=None) -> dict[str, Picture]:
         id_: picture._replace(field=numbers[field])
         for (id_, picture), field in zip(pictures.items(), fields, strict=True)
     }
+
+
+def look(image) -> np.ndarray:
+    """An image of the data set as a network learns it: normalized, float16 (H, W, 3), half the memory of float32."""
+    return normalize.rule(PASSPORT["normalize"])(normalize.as_floats(image)).astype(np.float16)
 
 
 def kind(image) -> str:
@@ -85,12 +101,14 @@ def batches(data, split, settings, seed) -> training.Tiles:
 
     With the setting ``"gaps": "made after the turn"``, nuclei are turned and deformed, and the target is made of what
     comes out. Else gaps are made first, and a turn, which takes each pixel from its nearest, breaks some of them.
+    ``"root": False``: gray values without the square root of ``look``.
     """
     kinds = [data[id_].kind for id_ in split["train"]]
     most = max(map(kinds.count, kinds))
     times = {of_kind: round((most / kinds.count(of_kind)) ** 0.5) for of_kind in kinds}
     drawn = [id_ for id_, of_kind in zip(split["train"], kinds, strict=True) for _ in range(times[of_kind])]
-    images, augmenter = [data[id_].image for id_ in drawn], Augmenter(**settings["augmentation"])
+    looks = {id_: look(data[id_].image) ** (1 if settings.get("root", True) else 2) for id_ in split["train"]}
+    images, augmenter = [looks[id_] for id_ in drawn], Augmenter(**settings["augmentation"])
     of_tiles = settings["tile"], settings["tile"], settings["batch"], settings["steps"], seed
     if settings.get("gaps") == "made after the turn":
 

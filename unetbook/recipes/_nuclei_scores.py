@@ -12,46 +12,38 @@ import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.segmentation import find_boundaries
 
-from unetbook import averaging, instances, labels, nets, scores, submission, tiling
-from unetbook.recipes import _object_scores
+from unetbook import instances, labels, scores, submission, tiling
+from unetbook.recipes import _nuclei, _object_scores
+from unetbook.segmenter import Segmenter
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 DEPTHS = (1.0, 1.5, 2.0, 3.0)  # pixels, of the watershed
 SMALLEST = (0, 10, 20, 40, 80)  # pixels
+PLAIN = {"threshold": 0.5, "smallest": 0}  # how networks are read where nothing is chosen
 CROP = 256  # pixels of a validation crop: one size, so that networks are compiled once
 
 
-def probabilities(model, image) -> np.ndarray:
-    """Soft-max (H, W, classes) of one image; of several heads their mean."""
-    return nets.probabilities(tiling.predict(model, np.asarray(image, np.float32)))
-
-
-def foreground(model, image, averaged=False) -> np.ndarray:
-    """Probability of a nucleus, (H, W); ``averaged`` over eight positions of the image."""
-    image = np.asarray(image, np.float32)
-    found = (
-        averaging.eight(lambda shown: probabilities(model, shown), image) if averaged else probabilities(model, image)
-    )
-    return found[..., 1]
+def segmenter(model, way="regrow", **entries) -> Segmenter:
+    """The network as ``predict`` uses it, read in a usual way; entries of the passport that differ."""
+    return Segmenter(model, _nuclei.PASSPORT | {"choices": PLAIN | {"way": way}} | entries)
 
 
 def validate(model, data, split) -> dict:
     """Cross-entropy and DSB score of central crops of the validation images, with the usual way to objects."""
-    crops = {id_: _central(data[id_]) for id_ in split["validation"]}
+    reader = segmenter(model, normalize="as_it_is")  # crops are cut from what was normalized as a whole
     losses_of, truths, found = [], [], []
-    for image, nuclei in crops.values():
-        probability = nets.probabilities(model.predict_on_batch(image[None]))[0, ..., 1]
-        inside = labels.separate(nuclei) > 0
-        losses_of.append(-np.mean(np.log(np.clip(np.where(inside, probability, 1 - probability), 1e-7, 1))))
+    for image, nuclei in (_central(data[id_]) for id_ in split["validation"]):
+        maps, inside = reader.maps(image, once=True), labels.separate(nuclei) > 0
+        losses_of.append(-np.mean(np.log(np.clip(np.where(inside, maps[..., 1], 1 - maps[..., 1]), 1e-7, 1))))
         truths.append(nuclei)
-        found.append(instances.from_probabilities(probability, "regrow"))
+        found.append(reader.labels(maps, nuclei.shape))
     return {"val_loss": float(np.mean(losses_of)), "val_dsb": scores.dsb_score(truths, found)}
 
 
 def _central(picture):
     """The middle of a picture, mirrored where it is smaller: image float32 (CROP, CROP, 3), nuclei int32."""
     top, left = ((side - CROP) // 2 for side in picture.nuclei.shape)
-    image = tiling.window(picture.image, top, left, CROP, CROP).astype(np.float32)
+    image = tiling.window(_nuclei.look(picture.image), top, left, CROP, CROP).astype(np.float32)
     return image, labels.relabel(
         tiling.window(picture.nuclei[..., None], top, left, CROP, CROP)[..., 0].astype(np.int32)
     )
@@ -62,33 +54,45 @@ def evaluate(model, data, split) -> dict:
 
     ``once``: in one position; ``depth_1``: averaged, with a watershed of one pixel.
     """
-    ids = (*split["validation"], *split["test"])
-    averaged = {id_: foreground(model, data[id_].image, averaged=True) for id_ in ids}
-    entry = judged(averaged.get, data, split)
-    once = judged(lambda id_: foreground(model, data[id_].image), data, split)
-    depth_1 = judged(averaged.get, data, split, depths=(1.0,))
+    reader, ids = segmenter(model), (*split["validation"], *split["test"])
+    averaged = {id_: reader.maps(data[id_].image) for id_ in ids}
+    entry = judged(averaged.get, data, split, reader.labels)
+    once = judged_once(model, data, split)
+    depth_1 = judged(averaged.get, data, split, reader.labels, depths=(1.0,))
     return entry | {
         "once": {name: once[name] for name in ("scores", "choices")},
         "depth_1": {name: depth_1[name] for name in ("scores", "kinds", "choices")},
     }
 
 
-def judged(probability, data, split, **offered) -> dict:
-    """Scores of the test images by a function from id to probability (H, W); ``choose`` chooses on validation images.
+def judged_once(model, data, split, **offered) -> dict:
+    """``judged``, in one position."""
+    reader = segmenter(model)
+    return judged(lambda id_: reader.maps(data[id_].image, once=True), data, split, reader.labels, **offered)
 
-    offered: ``depths`` and ``sizes`` for ``choose``, in place of its own.
+
+def _read(maps, shape, **choices):
+    """``Segmenter.labels`` where there is no network, of maps at the image's own size."""
+    return instances.from_probabilities(maps, **choices)
+
+
+def judged(maps, data, split, read=_read, **offered) -> dict:
+    """Scores of the test images by a function from id to maps, which ``read`` makes labels of, as ``Segmenter`` does.
+
+    ``choose`` chooses on the validation images. offered: ``depths`` and ``sizes`` for it, in place of its own.
     """
-    choices = choose({id_: probability(id_) for id_ in split["validation"]}, data, **offered)
-    found = {id_: instances.from_probabilities(probability(id_), **choices) for id_ in split["test"]}
+    choices = choose({id_: maps(id_) for id_ in split["validation"]}, data, read, **offered)
+    found = {id_: read(maps(id_), data[id_].nuclei.shape, **choices) for id_ in split["test"]}
     return scored(found, data) | {"choices": choices}
 
 
-def choose(probabilities, data, depths=DEPTHS, sizes=SMALLEST) -> dict:
+def choose(maps, data, read=_read, depths=DEPTHS, sizes=SMALLEST) -> dict:
     """The way to objects, its threshold and depth, and the smallest size with the best DSB score on these images."""
-    truths, best = [data[id_].nuclei for id_ in probabilities], None
+    truths, best = [data[id_].nuclei for id_ in maps], None
     ways = [{"way": "regrow"}, *({"way": "watershed", "depth": depth} for depth in depths)]
     for way, threshold in itertools.product(ways, THRESHOLDS):
-        found = [instances.from_probabilities(p, threshold=threshold, **way) for p in probabilities.values()]
+        pairs = zip(maps.values(), truths, strict=True)
+        found = [read(one, truth.shape, threshold=threshold, smallest=0, **way) for one, truth in pairs]
         for smallest in sizes:
             kept = [instances.without_small(one, smallest) for one in found]
             score = scores.dsb_score(truths, kept)
@@ -128,7 +132,7 @@ def baselines(data, split) -> dict[str, dict]:
     """
 
     def otsu(id_):
-        gray = data[id_].image.mean(axis=2, dtype=np.float32)
+        gray = _nuclei.look(data[id_].image).mean(axis=2, dtype=np.float32)
         return (gray > threshold_otsu(gray)).astype(np.float32)
 
     answers = {

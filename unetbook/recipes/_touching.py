@@ -13,12 +13,14 @@ import keras
 import numpy as np
 from skimage.filters import threshold_otsu
 
-from unetbook import instances, labels, losses, nets, normalize, resizing, scores, tiling, training, weightmap
+from unetbook import instances, labels, losses, nets, normalize, resizing, scores, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.datasets import usiigaci
 from unetbook.recipes import _object_scores, _strata
 from unetbook.recipes._films import films
+from unetbook.recipes._raw import raw
 from unetbook.recipes._schedule import falling_adam as optimizer
+from unetbook.segmenter import Segmenter
 
 DATASET = usiigaci
 LOSS = losses.CrossEntropy(reduction="mean_with_sample_weight")
@@ -40,7 +42,7 @@ PLAIN = {"threshold": 0.5, "smallest_seed": 12, "smallest": 25}
 
 
 class Picture(NamedTuple):
-    """One picture squeezed, float32 (SIDE, SIDE, 1); its cells, int32 (SIDE, SIDE), those at its own size; its kind."""
+    """One picture as in its file, (H, W, 1); its cells, int32 (SIDE, SIDE), and those at its own size; its kind."""
 
     image: np.ndarray
     cells: np.ndarray
@@ -53,9 +55,13 @@ def load(root=None) -> dict[str, Picture]:
     pictures = {}
     for sample in DATASET.load(root):
         cells = usiigaci.without_crumbs(resizing.stretched_labels(sample.labels, SIDE, SIDE), CRUMB)
-        image = resizing.squeezed(normalize.stretched(sample.image), SIDE)
-        pictures[sample.id] = Picture(image, cells, sample.labels, kind(sample.labels))
+        pictures[sample.id] = Picture(raw(sample.image), cells, sample.labels, kind(sample.labels))
     return pictures
+
+
+def look(image) -> np.ndarray:
+    """A picture as a network learns it: stretched and squeezed, float32 (SIDE, SIDE, 1)."""
+    return resizing.squeezed(normalize.stretched(normalize.as_floats(image)), SIDE)
 
 
 def kind(cells) -> str:
@@ -94,7 +100,7 @@ def batches(data, split, settings, seed) -> training.Tiles:
         return image, *target(cells, settings)
 
     chosen, tile = [data[id_] for id_ in split["train"]], settings["tile"]
-    images, cells = [picture.image for picture in chosen], [picture.cells for picture in chosen]
+    images, cells = [look(picture.image) for picture in chosen], [picture.cells for picture in chosen]
     return training.Tiles(images, cells, tile, tile, settings["batch"], settings["steps"], seed, augment)
 
 
@@ -110,9 +116,11 @@ def target(cells, settings) -> tuple[np.ndarray, np.ndarray]:
     return (apart > 0).astype(np.int8), weightmap.weight_map(apart, settings["w0"], settings["sigma"])
 
 
-def probabilities(model, image) -> np.ndarray:
-    """Soft-max (SIDE, SIDE, classes) of one squeezed picture."""
-    return nets.probabilities(tiling.predict(model, image))
+def segmenter(model) -> Segmenter:
+    """The network as ``predict`` uses it, read as ``PLAIN`` says: three classes by their border, two by their gaps."""
+    way, classes = ("border", ["interior", "border"]) if model.output.shape[-1] == 3 else ("regrow", ["cell"])
+    passport = {"classes": ["background", *classes], "normalize": "stretched", "side": SIDE, "objects": True}
+    return Segmenter(model, passport | {"choices": PLAIN | {"way": way}})
 
 
 def validate(model, data, split) -> dict:
@@ -122,20 +130,21 @@ def validate(model, data, split) -> dict:
     pictures as they are. Those happen to show large cells alone, which are easier, so that ``train_f`` above ``val_f``
     does not tell that a network has learned its pictures by heart. All at the size that is worked on.
     """
+    reader = segmenter(model)
     return {
-        **{f"val_{name}": value for name, value in _judged(model, data, split["validation"]).items()},
-        **{f"train_{name}": value for name, value in _judged(model, data, split["train"][:FIRST]).items()},
+        **{f"val_{name}": value for name, value in _judged(reader, data, split["validation"]).items()},
+        **{f"train_{name}": value for name, value in _judged(reader, data, split["train"][:FIRST]).items()},
     }
 
 
-def _judged(model, data, ids):
-    known = {id_: probabilities(model, data[id_].image) for id_ in ids}
+def _judged(reader, data, ids):
+    known = {id_: reader.maps(data[id_].image) for id_ in ids}
     losses_of = []
     for id_, prediction in known.items():
         inside = (labels.separate(data[id_].cells) if prediction.shape[-1] == 2 else data[id_].cells) > 0
         right = np.where(inside, 1 - prediction[..., 0], prediction[..., 0])
         losses_of.append(-np.mean(np.log(np.clip(right, 1e-7, 1))))
-    tried = [_found(known, PLAIN | {"way": _way(known), "threshold": threshold}) for threshold in FEW]
+    tried = [_found(reader, known, {"threshold": threshold}) for threshold in FEW]
     best = max(tried, key=lambda found: _f(found, data))
     errors = [scores.object_errors(data[id_].cells, one) for id_, one in best.items()]
     cells = sum(len(np.unique(data[id_].cells)) - 1 for id_ in ids)
@@ -150,14 +159,15 @@ def evaluate(model, data, split) -> dict:
     chosen; nothing is chosen by it. It tells what fewer merged cells cost in split and missed ones. ``plain``: read at
     0.5, as ``PLAIN`` says, with nothing chosen.
     """
-    choices = _choose({id_: probabilities(model, data[id_].image) for id_ in split["validation"]}, data)
-    seen = {id_: probabilities(model, data[id_].image) for id_ in split["test"]}
+    reader = segmenter(model)
+    choices = _choose(reader, {id_: reader.maps(data[id_].image) for id_ in split["validation"]}, data)
+    seen = {id_: reader.maps(data[id_].image) for id_ in split["test"]}
     swept = []
     for pair in _pairs(choices["way"]):
-        of_pair = scored(_found(seen, choices | pair), data)["scores"]
+        of_pair = scored(_found(reader, seen, choices | pair), data)["scores"]
         swept.append(pair | {name: of_pair[name] for name in SWEPT})
-    plain = scored(_found(seen, PLAIN | {"way": choices["way"]}), data)
-    return {**scored(_found(seen, choices), data), "choices": choices, "swept": swept, "plain": plain}
+    plain = scored(_found(reader, seen, {}), data)
+    return {**scored(_found(reader, seen, choices), data), "choices": choices, "swept": swept, "plain": plain}
 
 
 def _pairs(way):
@@ -170,27 +180,27 @@ def _pairs(way):
     return sorted(pairs, key=lambda pair: abs(pair["threshold"] - 0.5) + abs(pair["core"] - 0.5))
 
 
-def _choose(known, data):
+def _choose(reader, known, data):
     """What has the best F: first threshold and core, then how a gap is filled and which seeds and cells are too small.
 
     Of pairs that do equally well, the one next to 0.5.
     """
-    way = _way(known)
+    way = reader.choices.way
     wanted = [PLAIN | {"way": way} | pair for pair in _pairs(way)]
-    best = max(wanted, key=lambda choices: _f(_found(known, choices), data))
+    best = max(wanted, key=lambda choices: _f(_found(reader, known, choices), data))
     tried = []
     for option, seed in itertools.product(OPTIONS[way], SEEDS):
         choices = best | option | {"smallest_seed": seed, "smallest": 0}
-        found = _found(known, choices)
+        found = _found(reader, known, choices)
         for smallest in SMALLEST:
             f = _f({id_: instances.without_small(one, smallest) for id_, one in found.items()}, data)
             tried.append((f, choices | {"smallest": smallest}))
     return max(tried, key=lambda one: one[0])[1]
 
 
-def _found(known, choices):
-    """The cells of predictions {id: soft-max} by these choices."""
-    return {id_: instances.from_probabilities(one, **choices) for id_, one in known.items()}
+def _found(reader, known, choices):
+    """The cells of maps {id: soft-max} by these choices, at the size that is worked on."""
+    return {id_: reader.labels(one, one.shape, **choices) for id_, one in known.items()}
 
 
 def scored(found, data) -> dict:
@@ -226,7 +236,7 @@ def baselines(data, split) -> dict[str, dict]:
 
     answers = {
         "nothing found": lambda one: np.zeros_like(one.cells),
-        "otsu and watershed": lambda one: otsu(one.image),
+        "otsu and watershed": lambda one: otsu(look(one.image)),
         "truth as a mask, components": lambda one: perfect(one.cells > 0, "components"),
         "truth as a mask, watershed": lambda one: perfect(one.cells > 0, "watershed"),
         "truth with gaps, regrown": lambda one: perfect(labels.separate(one.cells) > 0, "regrow"),
@@ -244,10 +254,6 @@ def baselines(data, split) -> dict[str, dict]:
 
 
 PARTS = load, split, ids, build, optimizer, batches, validate, evaluate, baselines  # of each recipe
-
-
-def _way(predictions):
-    return "border" if next(iter(predictions.values())).shape[-1] == 3 else "regrow"
 
 
 def _f(found, data):

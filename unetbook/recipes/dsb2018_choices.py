@@ -7,7 +7,7 @@ many training images, chosen at random and scored in the same way, tell whether 
 
 import numpy as np
 
-from unetbook import instances, scores
+from unetbook import scores
 from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet, dsb2018_unseen
 
 NAME = "dsb2018-choices"
@@ -36,32 +36,34 @@ def measure(data, options, settings, seed) -> dict:
     """
     pictures, split = data
     settings = settings | options
-    if not settings.get("root", True):
-        pictures = {id_: picture._replace(image=picture.image**2) for id_, picture in pictures.items()}
     model, curve = _nuclei.trained(dsb2018_unet, pictures, split, settings, seed)
-    found, choices = _best(
-        {id_: _nuclei_scores.probabilities(model, pictures[id_].image) for id_ in split["validation"]}, pictures
-    )
+    ways = ("border",) if settings.get("target") == "border" else ("regrow", "watershed")
+    rule = "bright_on_dark" if settings.get("root", True) else "bright_on_dark_linear"
+    reader = _nuclei_scores.segmenter(model, ways[0], normalize=rule)
+
+    def maps(ids):
+        return {id_: reader.maps(pictures[id_].image, once=True) for id_ in ids}
+
+    found, choices = _best(reader, ways, maps(split["validation"]), pictures)
     scored = _nuclei_scores.scored(found, pictures)
     some = np.random.default_rng(seed).permutation(split["train"])[: len(split["validation"])].tolist()
-    again = {id_: _objects(_nuclei_scores.probabilities(model, pictures[id_].image), choices) for id_ in some}
+    again = _objects(reader, maps(some), choices)
     seen = _nuclei_scores.scored(again, pictures)["scores"]
     return {"scores": scored["scores"], "seen": seen, "kinds": scored["kinds"], "choices": choices, "curve": curve}
 
 
-def _best(predictions, pictures):
+def _best(reader, ways, maps, pictures):
     """The nuclei by the way and threshold with the best DSB score, and which they were."""
-    ways = ("border",) if next(iter(predictions.values())).shape[-1] == 3 else ("regrow", "watershed")
     best = None
     for way in ways:
         for threshold in _nuclei_scores.THRESHOLDS:
             choices = {"way": way, "threshold": threshold}
-            found = {id_: _objects(prediction, choices) for id_, prediction in predictions.items()}
+            found = _objects(reader, maps, choices)
             score = scores.dsb_score([pictures[id_].nuclei for id_ in found], list(found.values()))
             if best is None or score > best[0]:
                 best = score, found, choices
     return best[1:]
 
 
-def _objects(prediction, choices):
-    return instances.from_probabilities(prediction, choices["way"], choices["threshold"], SMALLEST)
+def _objects(reader, maps, choices):
+    return {id_: reader.labels(one, one.shape, smallest=SMALLEST, **choices) for id_, one in maps.items()}

@@ -35,17 +35,7 @@ SETTINGS = {
 QUICK = {"filters": 2, "depth": 2, "tile": 64, "batch": 1, "steps": 2, "epochs": 2}
 TARGET = {}
 LEAST = {"dsb": 0.55, "f": 0.85, "iou": 0.88}
-PASSPORT = {
-    "task": "nuclei in microscopy images, fluorescent or stained",
-    "classes": ["background", "nucleus"],
-    "input": "three channels; gray images three times the same",
-    "channels": 3,
-    "normalize": "bright_on_dark",
-    "objects": True,
-    "averaged": "eight",
-    "training_data": "Data Science Bowl 2018, stage 1 (Caicedo et al. 2019, BBBC038v1), 70 % of its images",
-    "license": "MIT for the code; the images are CC0",
-}
+PASSPORT = _nuclei.PASSPORT
 
 load, split, ids = _nuclei.load, _nuclei.split, _nuclei.ids
 optimizer, batches, validate, evaluate, baselines = (

@@ -3,12 +3,13 @@
 Data, split, target, schedule and scores are those of ``dsb2018-unet``.
 """
 
+import functools
 import time
 
 import keras
 import numpy as np
 
-from unetbook import nets, sizes, tiling
+from unetbook import choices, instances, nets, sizes
 from unetbook.recipes import _nuclei, _nuclei_scores, dsb2018_unet
 
 NAME = "dsb2018-unetpp"
@@ -43,24 +44,32 @@ def evaluate(model, data, split) -> dict:
     multiply-adds and seconds are those of the pruned networks. ``unet`` is what ``dsb2018-unet`` costs, timed in turn
     with them.
     """
-    entry = _nuclei_scores.judged(
-        lambda id_: _nuclei_scores.foreground(model, data[id_].image, averaged=True), data, split
-    )
+    reader = _nuclei_scores.segmenter(model)
+    entry = _nuclei_scores.judged(lambda id_: reader.maps(data[id_].image), data, split, reader.labels)
     answers = {id_: _answers(model, data[id_].image) for part in ("validation", "test") for id_ in split[part]}
     networks = {head: nets.prune(model, int(head[1:])) for head in model.output} | {"mean": model}
     costs, heads = _costs(networks | {"unet": dsb2018_unet.build(dsb2018_unet.SETTINGS)}), {}
     for name in networks:
-        one = _nuclei_scores.judged(lambda id_, name=name: answers[id_][name], data, split)
+        one = _nuclei_scores.judged(lambda id_, name=name: answers[id_][name], data, split, reader.labels)
         heads[name] = {**one["scores"], "choices": one["choices"], **costs[name]}
     once = {"scores": {score: heads["mean"][score] for score in entry["scores"]}, "choices": heads["mean"]["choices"]}
     return entry | {"once": once, "heads": heads, "unet": costs["unet"]}
 
 
+@functools.partial(choices.register, reads="heads")
+def nuclei_of_heads(heads, threshold=0.5, smallest=0) -> np.ndarray:
+    """The way of a network whose heads are apart: nuclei of their mean, grown back into the gap."""
+    return instances.from_probabilities(_mean(heads), "regrow", threshold, smallest)
+
+
 def _answers(model, image):
-    """Probability of a nucleus (H, W) by each head and by their ``"mean"``, in one position."""
-    logits = tiling.predict(model, image.astype(np.float32))
-    answers = {head: nets.probabilities(of_head)[..., 1] for head, of_head in logits.items()}
-    return answers | {"mean": nets.probabilities(logits)[..., 1]}
+    """Maps (H, W, 2) by each head and by their ``"mean"``, in one position."""
+    heads = _nuclei_scores.segmenter(model, nuclei_of_heads.__name__, heads="apart").maps(image, once=True)
+    return heads | {"mean": _mean(heads)}
+
+
+def _mean(heads):
+    return sum(heads.values()) / len(heads)
 
 
 def _costs(networks):

@@ -8,7 +8,7 @@ that apart: as many images are left out, at random. A quarter of the recipe's st
 
 import numpy as np
 
-from unetbook import recipes
+from unetbook import results
 from unetbook.recipes import _json, _nuclei, _nuclei_scores, dsb2018_unet
 from unetbook.recipes._run import described
 
@@ -36,7 +36,7 @@ PAIRS = []  # the arms are scored on different images: compare an arm's score wi
 def data(settings, seed):
     """The pictures, and the split that ``dsb2018-unet`` stored; where there is none, the one that it would make."""
     pictures = _nuclei.load()
-    stored = _json.read(recipes.results_folder() / "splits" / f"{_nuclei.DATASET.FOLDER}.json")
+    stored = _json.read(results.folder() / "splits" / f"{_nuclei.DATASET.FOLDER}.json")
     return pictures, stored or _nuclei.split(pictures)
 
 
@@ -45,9 +45,7 @@ def measure(data, options, settings, seed) -> dict:
     pictures, parts = data
     split = without(pictures, parts, options, seed)
     model, curve = _nuclei.trained(dsb2018_unet, pictures, split, settings, seed)
-    entry = _nuclei_scores.judged(
-        lambda id_: _nuclei_scores.foreground(model, pictures[id_].image), pictures, split, **OFFERED
-    )
+    entry = _nuclei_scores.judged_once(model, pictures, split, **OFFERED)
     return entry | {
         "counts": {name: len(ids) for name, ids in split.items()},
         "curve": curve,

@@ -12,9 +12,10 @@ part out.
 import keras
 import numpy as np
 
-from unetbook import averaging, labels, losses, nets, scores, sizes, training, weightmap
+from unetbook import labels, losses, nets, scores, sizes, training, weightmap
 from unetbook.augment import Augmenter
 from unetbook.recipes import isbi2012_unet
+from unetbook.segmenter import Segmenter
 
 NAME = "isbi2012-paper"
 SUMMARY = (
@@ -96,7 +97,8 @@ def _weights(interior, settings):
 def validate(model, data, split) -> dict[str, float]:
     """Cross-entropy of the validation slices, and their pixel error at its best threshold, which weights move."""
     images, truth = (part[split["validation"]] for part in data)
-    seen = np.stack([isbi2012_unet.interior(model, image) for image in images])
+    segmenter = Segmenter(model, PASSPORT)
+    seen = np.stack([segmenter.maps(image, once=True)[..., 1] for image in images])
     right = np.where(truth > 0, seen, 1 - seen)
     errors = [np.mean((seen >= threshold) != truth) for threshold in THRESHOLDS]
     return {"val_loss": float(-np.mean(np.log(np.clip(right, 1e-7, 1)))), "val_pixel_error": float(min(errors))}
@@ -112,12 +114,9 @@ def evaluate(model, data, split) -> dict:
     """
     images, truth = data
 
-    def turned(number):
-        around = averaging.rotations(lambda shown: isbi2012_unet.interior(model, shown)[..., None], images[number])
-        return around[..., 0]
-
-    entry = _judged(turned, truth, split)
-    once = _judged(lambda number: isbi2012_unet.interior(model, images[number]), truth, split, warping=False)
+    segmenter = Segmenter(model, PASSPORT)
+    entry = _judged(lambda number: segmenter.maps(images[number])[..., 1], truth, split)
+    once = _judged(lambda number: segmenter.maps(images[number], once=True)[..., 1], truth, split, warping=False)
     kept = "scores", "thresholds", "choices", "one_threshold"
     return entry | {"without_averaging": {name: once[name] for name in kept}, "maximal_f": maximal_f(entry["swept"])}
 

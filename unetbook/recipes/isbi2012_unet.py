@@ -8,11 +8,12 @@ elastic deformation; and no weight map, since membranes already separate the cel
 
 import keras
 import numpy as np
-from scipy import ndimage, special
+from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from unetbook import nets, scores, sizes, tiling, training
+from unetbook import nets, scores, sizes, training
 from unetbook.datasets import isbi2012
+from unetbook.segmenter import Segmenter
 
 NAME = "isbi2012-unet"
 SUMMARY = "EM membranes: unpadded U-Net, 16 to 256 channels, slices 0-20 to learn from, 24-29 held out"
@@ -94,25 +95,21 @@ def turn_and_shade(image, labels, rng, weights=None):
 
 def validate(model, data, split) -> dict[str, float]:
     """Cross-entropy and pixel error (at 0.5) over the whole validation slices, by overlap-tile."""
-    losses, errors = [], []
+    segmenter, losses, errors = Segmenter(model, PASSPORT), [], []
+    images, labels = data
     for number in split["validation"]:
-        images, labels = data
-        logits = tiling.predict(model, images[number])
-        chosen = np.take_along_axis(logits, labels[number][..., None], axis=-1)[..., 0]
-        losses.append(np.mean(special.logsumexp(logits, axis=-1) - chosen))
-        errors.append(np.mean((logits[..., 1] >= logits[..., 0]) != labels[number]))
+        seen = segmenter.maps(images[number])
+        right = np.take_along_axis(seen, labels[number][..., None], axis=-1)
+        losses.append(-np.mean(np.log(np.clip(right, 1e-7, 1))))
+        errors.append(np.mean(segmenter.labels(seen, labels[number].shape) != labels[number]))
     return {"val_loss": float(np.mean(losses)), "val_pixel_error": float(np.mean(errors))}
 
 
 def evaluate(model, data, split) -> dict:
     """Scores of the test slices; the threshold is the one of least pixel error on the validation slices."""
     images, labels = data
-    return at_best_threshold(lambda number: interior(model, images[number]), labels, split)
-
-
-def interior(model, image) -> np.ndarray:
-    """Probability of the interior, (H, W), by overlap-tile."""
-    return nets.probabilities(tiling.predict(model, image))[..., 1]
+    segmenter = Segmenter(model, PASSPORT)
+    return at_best_threshold(lambda number: segmenter.maps(images[number])[..., 1], labels, split)
 
 
 def at_best_threshold(predict, labels, split) -> dict:

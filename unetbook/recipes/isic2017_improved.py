@@ -37,12 +37,7 @@ SETTINGS = isic2017_study.SETTINGS | {
 }
 QUICK = isic2017_study.QUICK
 TARGET, LEAST = {}, {"dice": 0.80}
-PASSPORT = {
-    "task": "skin lesions in dermoscopy images",
-    "classes": ["skin", "lesion"],
-    "input": "three channels, RGB",
-    "channels": 3,
-    "normalize": "as_it_is",
+PASSPORT = _lesions.PASSPORT | {
     "side": SETTINGS["side"],
     "averaged": "eight",
     "one_piece": True,

@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-from unetbook import nets, recipes, training
+from unetbook import nets, results, training
 from unetbook.datasets import synthetic
 from unetbook.recipes import _quick
 
@@ -72,7 +72,7 @@ PAIRS = [
 
 def weights_file():
     """Where the weights of ``encoder-synthetic`` lie."""
-    return recipes.results_folder() / "weights" / "encoder-synthetic.keras"
+    return results.folder() / "weights" / "encoder-synthetic.keras"
 
 
 def data(settings, seed):
