@@ -162,4 +162,7 @@ def check(choices: Choices, reads: str, channels: tuple) -> None:
     empty = {head: np.zeros((4, 4, count), np.float32) for head, count in channels}
     for one in empty.values():
         one[..., 0] = one.shape[2] > 1 and reads != "values"
-    way.decode(empty if reads == "heads" else next(iter(empty.values())), **choices.given())
+    try:
+        way.decode(empty if reads == "heads" else next(iter(empty.values())), **choices.given())
+    except ValueError as error:
+        raise ValueError(str(error).replace("(4, 4, ", "(H, W, ")) from None
