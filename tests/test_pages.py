@@ -24,6 +24,9 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+# The page is loaded in the first look and shown in the others as it stands, when a reader turns the phone or the light.
+LOOKS = [("dark", 390), ("dark", 1440), ("light", 1440), ("light", 390)]
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +58,12 @@ class Elements(HTMLParser):
 @functools.cache
 def elements(path):
     return Elements(path.read_text(encoding="utf-8")).found
+
+
+@functools.cache
+def names(path):
+    """The places of a page that a link can lead to."""
+    return {found.get("id") for _, found in elements(path)}
 
 
 def is_elsewhere(address):
@@ -91,8 +100,7 @@ def test_links_inside_the_site_lead_somewhere(site, page):
         if not target.is_file():
             broken.append(f"{address}: no such file")
         elif parts.fragment and target.suffix == ".html":
-            names = {found.get("id") for _, found in elements(target)}
-            if unquote(parts.fragment) not in names:
+            if unquote(parts.fragment) not in names(target):
                 broken.append(f"{address}: no such place on the page")
     assert broken == []
 
@@ -112,16 +120,17 @@ def test_buttons_lead_to_the_notebook(site, page):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next((path for path in map(shutil.which, names) if path), None)
+def context():
+    """One browser with the network off, and one profile: what a page has loaded, the next finds in the cache."""
+    programs = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next((path for path in map(shutil.which, programs) if path), None)
     if program is None:
-        pytest.skip(f"no browser is installed (looked for {', '.join(names)}); on Debian: apt-get install chromium")
+        pytest.skip(f"no browser is installed (looked for {', '.join(programs)}); on Debian: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield running
+        running = playwright.chromium.launch(executable_path=program, args=[*FLAGS, OFFLINE])
+        yield running.new_context()
         running.close()
 
 
@@ -138,6 +147,15 @@ def address(site):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 
+
+# A page that follows the system does so in an event of its own, a moment later.
+SHOWN = """
+async theme => {
+  for (let k = 0; k < 50 && document.documentElement.dataset.theme !== theme; k++)
+    await new Promise(done => setTimeout(done, 20));
+  return document.documentElement.dataset.theme;
+}
+"""
 
 PROBLEMS = r"""
 async () => {
@@ -192,43 +210,84 @@ async () => {
 """
 
 
-def visit(browser, url, width=1440, theme="light"):
-    """Open a page with the network off and return what is wrong with it, as a list of sentences."""
+def visit(context, url, looks, mode="auto"):
+    """Open a page in the first of the looks, see it in all of them, and return what is wrong, as a list of sentences.
+
+    looks: pairs of the color scheme that the reader's system asks for and the width of the window in pixels. mode: what
+    the reader chose on the page: "auto" follows the system, "light" and "dark" do not.
+    """
     problems, own = [], urlsplit(url).netloc
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-    context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');")
-
-    def fetch(route):
-        if urlsplit(route.request.url).netloc == own:
-            route.continue_()
-        else:
-            problems.append(f"asks another host: {route.request.url}")
-            route.abort()
-
-    context.route(lambda address: not address.startswith(("data:", "blob:")), fetch)
     page = context.new_page()
+    page.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.removeItem('theme');")
+
+    def ask(request):
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob") and parts.netloc != own:
+            problems.append(f"asks another host: {request.url}")
+
+    page.on("request", ask)
     page.on("console", lambda message: problems.append(f"console: {message.text}") if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
     page.on("requestfailed", lambda request: problems.append(f"failed request: {request.url}"))
     page.on(
         "response", lambda answer: problems.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None
     )
-    page.goto(url, wait_until="load")
-    shown = page.evaluate("document.documentElement.dataset.theme")
-    if shown != theme:
-        problems.append(f"the page is shown {shown} where the reader asked for {theme}")
-    problems += page.evaluate(PROBLEMS)
-    context.close()
+    for number, (scheme, width) in enumerate(looks):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        if number == 0:
+            page.goto(url, wait_until="load")
+        theme = scheme if mode == "auto" else mode
+        seen = page.evaluate(SHOWN, theme)
+        found = [] if seen == theme else [f"the page is shown {seen} where the reader asked for {theme}"]
+        problems += [f"{scheme}, {width} px: {problem}" for problem in found + page.evaluate(PROBLEMS)]
+    page.close()
     return problems
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("page", PAGES + SEARCH_PAGES)
-def test_page_in_a_browser(browser, address, page, width, theme):
-    assert visit(browser, f"{address}/{page}", width, theme) == []
+def test_page_in_a_browser(context, address, page):
+    assert visit(context, f"{address}/{page}", LOOKS) == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_opened_as_a_file(browser, site, page):
-    assert visit(browser, (site / page).as_uri()) == []
+def test_page_opened_as_a_file(context, site, page):
+    """Light, as the reader chose, though the system is dark."""
+    assert visit(context, (site / page).as_uri(), [("dark", 1440)], mode="light") == []
+
+
+BAD_PAGE = """<!doctype html><html data-theme="light"><body><article class="bd-article">
+<p style="width: 600px">wide</p><img src="nothing.png"><img src="https://elsewhere.example/x.png">
+<div class="math">not rendered</div><p>left as text: $x$</p><p>| --- |</p>
+<div class="cell_output"><img alt="lines" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"></div>
+<script>const dark = matchMedia('(prefers-color-scheme: dark)');
+if (location.hash) dark.onchange = () => { document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light' };
+else document.documentElement.dataset.theme = 'dark';
+console.error('told'); throw Error('thrown')</script></article></body></html>"""
+
+
+def test_a_visit_sees_what_is_wrong(context, tmp_path):
+    (tmp_path / "bad.html").write_text(BAD_PAGE)
+    url = (tmp_path / "bad.html").as_uri()
+    seen = "\n".join(visit(context, url, [("light", 390), ("light", 1440)]))
+    everywhere = (
+        "broken image",
+        "0 of 1 formulas",
+        "a formula left as text",
+        "a table left",
+        "shown dark",
+        "figure on",
+    )
+    for look in ("light, 390 px: ", "light, 1440 px: "):
+        assert all(re.search(f"{look}.*{problem}", seen) for problem in everywhere), seen
+    assert re.search("390 px: .*is 6[0-9]+ px wide", seen) and "1440 px: P sticks" not in seen
+    assert "light, 390 px: P sticks out: wide" in seen
+    for problem in (
+        "asks another host: https://elsewhere.example/x.png",
+        "failed request: ",
+        "console: told",
+        "thrown",
+    ):
+        assert problem in seen
+    turned = visit(context, f"{url}#turns", [("light", 1440), ("dark", 1440)])
+    assert [line[:4] for line in turned if "see-through" in line] == ["dark"] and not any("shown" in x for x in turned)
