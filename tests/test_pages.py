@@ -2,11 +2,8 @@
 
 import functools
 import http.server
-import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -14,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 
-from tools import book, chapters, pairs
+from tools import chapters, pairs
 
 PAGES = [re.sub(r"\.\w+$", ".html", name) for name in pairs.toc_files()]
 LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src", "video": "src", "embed": "src"}
@@ -27,17 +24,6 @@ FLAGS = (
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 # The page is loaded in the first look and shown in the others as it stands, when a reader turns the phone or the light.
 LOOKS = [("dark", 390), ("dark", 1440), ("light", 1440), ("light", 390)]
-
-
-@pytest.fixture(scope="session")
-def site():
-    """The folder of the built site; built here where nobody has."""
-    if not (book.SITE / "index.html").exists():
-        without_data = {name: value for name, value in os.environ.items() if name != "UNETBOOK_DATA"}
-        command = [sys.executable, "-m", "tools.book"]
-        built = subprocess.run(command, cwd=pairs.ROOT, env=without_data, capture_output=True, text=True)
-        assert built.returncode == 0, built.stderr
-    return book.SITE
 
 
 # --- as files ---------------------------------------------------------------------------------------------------------
@@ -120,8 +106,8 @@ def test_buttons_lead_to_the_notebook(site, page):
 
 
 @pytest.fixture(scope="session")
-def context():
-    """One browser with the network off, and one profile: what a page has loaded, the next finds in the cache."""
+def browser():
+    """One browser for all pages, with the network off."""
     programs = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     program = next((path for path in map(shutil.which, programs) if path), None)
     if program is None:
@@ -130,7 +116,7 @@ def context():
 
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=[*FLAGS, OFFLINE])
-        yield running.new_context()
+        yield running
         running.close()
 
 
@@ -142,17 +128,29 @@ def address(site):
         def log_message(self, *_):
             pass
 
+        def do_GET(self):
+            if self.path == "/favicon.ico":  # the browser asks for it by itself, whatever the page names
+                self.send_response(204)
+                self.end_headers()
+            else:
+                super().do_GET()
+
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 
 
-# A page that follows the system does so in an event of its own, a moment later.
-SHOWN = """
-async theme => {
-  for (let k = 0; k < 50 && document.documentElement.dataset.theme !== theme; k++)
-    await new Promise(done => setTimeout(done, 20));
+# A page that follows the system does so in an event of its own, a moment later, and what moves then comes to rest.
+SETTLED = """
+async ([theme, width]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const there = () => document.documentElement.dataset.theme === theme && innerWidth === width;
+  for (const start = Date.now(); !there() && Date.now() < start + 1000;) await frame();
+  await frame();
+  for (const moving of document.getAnimations())
+    if (moving.effect.getComputedTiming().endTime < Infinity) moving.finish();
+  await frame();
   return document.documentElement.dataset.theme;
 }
 """
@@ -210,50 +208,67 @@ async () => {
 """
 
 
-def visit(context, url, looks, mode="auto"):
-    """Open a page in the first of the looks, see it in all of them, and return what is wrong, as a list of sentences.
+class Reader:
+    """One tab for many pages: what one page has loaded, the next finds in the cache.
 
-    looks: pairs of the color scheme that the reader's system asks for and the width of the window in pixels. mode: what
-    the reader chose on the page: "auto" follows the system, "light" and "dark" do not.
+    mode: what the reader chose on the page: "auto" follows the system, "light" and "dark" do not.
     """
-    problems, own = [], urlsplit(url).netloc
-    page = context.new_page()
-    page.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.removeItem('theme');")
 
-    def ask(request):
+    def __init__(self, browser, mode):
+        self.mode, self.problems, self.own = mode, [], ""
+        self.tab = browser.new_context().new_page()
+        self.tab.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.removeItem('theme');")
+        self.tab.on("request", self._asks)
+        self.tab.on("console", lambda message: self._note(message.type == "error", f"console: {message.text}"))
+        self.tab.on("pageerror", lambda error: self._note(True, f"script error: {error}"))
+        self.tab.on("requestfailed", lambda request: self._note(True, f"failed request: {request.url}"))
+        self.tab.on("response", lambda answer: self._note(answer.status >= 400, f"{answer.status}: {answer.url}"))
+
+    def _note(self, wrong, sentence):
+        if wrong:
+            self.problems.append(sentence)
+
+    def _asks(self, request):
         parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and parts.netloc != own:
-            problems.append(f"asks another host: {request.url}")
+        elsewhere = parts.scheme not in ("data", "blob") and parts.netloc != self.own
+        self._note(elsewhere, f"asks another host: {request.url}")
 
-    page.on("request", ask)
-    page.on("console", lambda message: problems.append(f"console: {message.text}") if message.type == "error" else None)
-    page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
-    page.on("requestfailed", lambda request: problems.append(f"failed request: {request.url}"))
-    page.on(
-        "response", lambda answer: problems.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None
-    )
-    for number, (scheme, width) in enumerate(looks):
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 900})
-        if number == 0:
-            page.goto(url, wait_until="load")
-        theme = scheme if mode == "auto" else mode
-        seen = page.evaluate(SHOWN, theme)
-        found = [] if seen == theme else [f"the page is shown {seen} where the reader asked for {theme}"]
-        problems += [f"{scheme}, {width} px: {problem}" for problem in found + page.evaluate(PROBLEMS)]
-    page.close()
-    return problems
+    def visit(self, url, looks):
+        """Open a page in the first look, see it in all of them, and return what is wrong, as a list of sentences.
+
+        looks: pairs of the color scheme that the reader's system asks for and the width of the window in pixels.
+        """
+        self.problems, self.own = [], urlsplit(url).netloc
+        for number, (scheme, width) in enumerate(looks):
+            self.tab.emulate_media(color_scheme=scheme)
+            self.tab.set_viewport_size({"width": width, "height": 900})
+            if number == 0:
+                self.tab.goto(url, wait_until="load")
+            theme = scheme if self.mode == "auto" else self.mode
+            seen = self.tab.evaluate(SETTLED, [theme, width])
+            found = [] if seen == theme else [f"the page is shown {seen} where the reader asked for {theme}"]
+            self.problems += [f"{scheme}, {width} px: {problem}" for problem in found + self.tab.evaluate(PROBLEMS)]
+        return self.problems
+
+
+@pytest.fixture(scope="session")
+def reader(browser):
+    return Reader(browser, "auto")
+
+
+@pytest.fixture(scope="session")
+def reader_who_wants_light(browser):
+    return Reader(browser, "light")
 
 
 @pytest.mark.parametrize("page", PAGES + SEARCH_PAGES)
-def test_page_in_a_browser(context, address, page):
-    assert visit(context, f"{address}/{page}", LOOKS) == []
+def test_page_in_a_browser(reader, address, page):
+    assert reader.visit(f"{address}/{page}", LOOKS) == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_opened_as_a_file(context, site, page):
-    """Light, as the reader chose, though the system is dark."""
-    assert visit(context, (site / page).as_uri(), [("dark", 1440)], mode="light") == []
+def test_page_opened_as_a_file(reader_who_wants_light, site, page):
+    assert reader_who_wants_light.visit((site / page).as_uri(), [("dark", 1440)]) == []
 
 
 BAD_PAGE = """<!doctype html><html data-theme="light"><body><article class="bd-article">
@@ -261,15 +276,16 @@ BAD_PAGE = """<!doctype html><html data-theme="light"><body><article class="bd-a
 <div class="math">not rendered</div><p>left as text: $x$</p><p>| --- |</p>
 <div class="cell_output"><img alt="lines" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"></div>
 <script>const dark = matchMedia('(prefers-color-scheme: dark)');
-if (location.hash) dark.onchange = () => { document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light' };
+if (location.search) dark.onchange = () => { document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light' };
 else document.documentElement.dataset.theme = 'dark';
 console.error('told'); throw Error('thrown')</script></article></body></html>"""
 
 
-def test_a_visit_sees_what_is_wrong(context, tmp_path):
+def test_a_reader_sees_what_is_wrong(browser, tmp_path):
+    reader = Reader(browser, "auto")
     (tmp_path / "bad.html").write_text(BAD_PAGE)
     url = (tmp_path / "bad.html").as_uri()
-    seen = "\n".join(visit(context, url, [("light", 390), ("light", 1440)]))
+    seen = "\n".join(reader.visit(url, [("light", 390), ("light", 1440)]))
     everywhere = (
         "broken image",
         "0 of 1 formulas",
@@ -289,5 +305,5 @@ def test_a_visit_sees_what_is_wrong(context, tmp_path):
         "thrown",
     ):
         assert problem in seen
-    turned = visit(context, f"{url}#turns", [("light", 1440), ("dark", 1440)])
+    turned = reader.visit(f"{url}?turns", [("light", 1440), ("dark", 1440)])
     assert [line[:4] for line in turned if "see-through" in line] == ["dark"] and not any("shown" in x for x in turned)
