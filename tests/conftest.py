@@ -1,12 +1,12 @@
-"""What the tests share: networks that need no compilation, and the built site.
+"""What the tests share: trainings that need no compilation, and the built site.
 
 Tests run in any order, alone, and spread over several processes, so a shared fixture is either cheap enough to be made
-once a process or made by one of them for all. ``eagerly`` is a context manager in which TensorFlow makes no graphs, and
-``eager`` the same for a whole test: a training of two steps takes a tenth of the time, since making its graph is what
-takes long. Use them where a test is about something else than how Keras compiles; results differ in the last digits.
-Each kind of recipe also has one test with graphs. ``site`` is the folder of the built site: ``make test`` builds it
-before, and otherwise the first process that needs it does, while the others wait. What only one file needs stands
-there: pictures on disk and networks as fixtures of that module, the browser in ``test_pages.py``.
+once a process or made by one of them for all. ``eager`` and ``eager_training`` let TensorFlow compute without graphs:
+making the graph of a training is what takes long where there are two steps. Use them where a test is about something
+else than how Keras compiles; results differ in the last digits. The harness of recipes has tests with graphs, too.
+``site`` is the folder of the built site: ``make test`` builds it before, and otherwise the first process that needs it
+does, while the others wait. What only one file needs stands there: pictures on disk and networks as fixtures of that
+module, the browser in ``test_pages.py``.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -32,22 +33,34 @@ def _without_graphs():
 
     tensorflow.config.run_functions_eagerly(True)
     try:
-        yield
+        with warnings.catch_warnings():  # it says that it pipes data as ever
+            warnings.filterwarnings("ignore", ".*does not apply to tf.data functions")
+            yield
     finally:
         tensorflow.config.run_functions_eagerly(False)
 
 
-@pytest.fixture(scope="session")
-def eagerly():
-    """A context manager: inside it, TensorFlow runs step by step and makes no graphs."""
-    return _without_graphs
+@pytest.fixture
+def eager():
+    """TensorFlow makes no graphs in this test: for trainings of a few steps, and a few predictions."""
+    with _without_graphs():
+        yield
 
 
 @pytest.fixture
-def eager():
-    """TensorFlow makes no graphs in this test."""
-    with _without_graphs():
-        yield
+def eager_training(monkeypatch):
+    """Networks are trained without graphs and predict with them: for trainings of a few steps, and many predictions."""
+    import keras
+
+    make = keras.Model.make_train_function
+
+    def without_graph(model, force=False):
+        model.run_eagerly = True
+        make(model, force)
+        model.run_eagerly = False
+
+    if keras.backend.backend() == "tensorflow":
+        monkeypatch.setattr(keras.Model, "make_train_function", without_graph)
 
 
 @pytest.fixture(scope="session")
