@@ -5,6 +5,7 @@ two branches that change different chapters do not meet in one file.
 """
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -23,12 +24,13 @@ def code(notebook: nbformat.NotebookNode) -> str:
     return "\n".join(re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE) for source in cells)
 
 
-def imported_files(text: str, package: str = "") -> set[Path]:
-    """Return the files of ``unetbook`` that Python text imports; ``package`` is where its relative imports start."""
+@functools.cache
+def imported_names(text: str, package: str = "") -> frozenset[str]:
+    """Return the dotted names that Python text imports; ``package`` is where its relative imports start."""
     try:
         tree = ast.parse(text)
     except SyntaxError:  # running the chapter says where
-        return set()
+        return frozenset()
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -37,8 +39,13 @@ def imported_files(text: str, package: str = "") -> set[Path]:
             parents = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
             module = ".".join([*parents, *([node.module] if node.module else [])])
             names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
+
+
+def imported_files(text: str, package: str = "") -> set[Path]:
+    """Return the files of ``unetbook`` that Python text imports; ``package`` is where its relative imports start."""
     files = set()
-    for parts in (name.split(".") for name in names):
+    for parts in (name.split(".") for name in imported_names(text, package)):
         if parts[0] == PACKAGE.name:  # importing a.b.c also runs a and a.b
             places = [PACKAGE.joinpath(*parts[1:end]) for end in range(1, len(parts) + 1)]
             files |= {file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))}
