@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,7 @@ def _without_graphs():
 
     tensorflow.config.run_functions_eagerly(True)
     try:
-        with warnings.catch_warnings():  # it says that it pipes data as ever
-            warnings.filterwarnings("ignore", ".*does not apply to tf.data functions")
-            yield
+        yield
     finally:
         tensorflow.config.run_functions_eagerly(False)
 

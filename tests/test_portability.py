@@ -131,7 +131,8 @@ def test_the_longest_is_begun_first_and_unknown_ones_before(folder):
     assert [file.stem for file in portability.in_order(portability.notebooks())] == ["03-new", "02-two", "01-one"]
 
 
-def test_the_report_of_a_real_execution_is_understood(folder):
+def test_the_report_of_a_real_execution_is_understood(folder, monkeypatch):
+    monkeypatch.setattr(portability, "AT_ONCE", [])  # two notebooks of one line
     write(folder / "chapters/02-two.ipynb", "print(1)", printed="2\n")
     assert portability.check(CPU, False) == 1
     assert list(portability.recorded()[CPU]) == ["01-one"]

@@ -12,7 +12,8 @@ import time
 from tools import kernel, portability
 from tools.pairs import ROOT
 
-TWO_AT_ONCE = ["-n", "2", "--dist", "loadfile"]
+# A process that has done its half of the tests takes over some of the other's: no file is too long.
+TWO_AT_ONCE = ["-n", "2", "--dist", "worksteal"]
 # Two at once, each with half of the cores, so that threads do not wait for one another.
 HALF = str(max(1, (os.cpu_count() or 2) // 2))
 SHARED = {"TF_NUM_INTRAOP_THREADS": HALF, "TF_NUM_INTEROP_THREADS": HALF, "OMP_NUM_THREADS": HALF}
