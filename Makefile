@@ -27,9 +27,9 @@ book: environment ## build the site into _build/html (with UNETBOOK_DATA set: wi
 test: environment ## the whole check: style, book, tests, pages, every chapter re-executed
 	@$(BIN)/python -m tools.check test
 
-portability: environment ## chapters on an imitated CPU, and the package on JAX in .venv-jax
+portability: environment ## changed chapters on an imitated CPU (every one: ALL=1), the package on JAX in .venv-jax
 	@$(PYTHON) -m tools.environment .venv-jax requirements-jax.txt $(ANY_PYTHON)
-	@$(BIN)/python -m tools.check portability $(JAX_BIN)/python
+	@$(BIN)/python -m tools.check portability $(JAX_BIN)/python $(if $(ALL),--all)
 
 lab: environment ## open JupyterLab, where a chapter's .md and .ipynb stay in step
 	@$(BIN)/python -m tools.lab

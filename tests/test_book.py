@@ -1,5 +1,6 @@
 """The chapters keep the chapter contract, pair by pair. ``pytest --nbval chapters`` executes them."""
 
+import functools
 import json
 import re
 
@@ -35,6 +36,7 @@ if "google.colab" in sys.modules:
     %pip install --quiet "unetbook @ git+{address}\""""
 
 
+@functools.cache  # reading takes longer than most checks, and none of them changes what it is given
 def notebook_of(chapter):
     path = chapter.with_suffix(".ipynb")
     assert path.exists(), pairs.advice(chapter)

@@ -159,7 +159,7 @@ def test_the_usual_download_is_asked_for(monkeypatch):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("frozen", [True, False])
-def test_frozen_or_fine_tuned(weights, frozen):
+def test_frozen_or_fine_tuned(weights, frozen, eager_training):
     """Frozen: nothing of the encoder moves, neither kernels nor running statistics. Otherwise both do."""
     model = small(weights, frozen=frozen, depth=3)
     names = [layer.name for layer in model.layers if layer.weights and not layer.name.startswith(("up", "logits"))]

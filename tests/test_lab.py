@@ -120,7 +120,7 @@ KEPT = {"encoder-synthetic"}  # in the form of a lab; dsb2018-unseen, on real da
 
 
 @pytest.mark.parametrize("name", [name for name in recipes.names() if name.startswith("lab-") or name in KEPT])
-def test_a_quick_run_of_each_lab(name, tmp_path, monkeypatch):
+def test_a_quick_run_of_each_lab(name, tmp_path, monkeypatch, eager):
     monkeypatch.chdir(tmp_path)
     lab = recipes.get(name)
     few = FEW.get(name, "")

@@ -200,7 +200,7 @@ def test_where_most_lesions_lie_and_what_lies_inside():
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.NAME)
-def test_a_quick_run_of_two_folds(recipe, folder, tmp_path, monkeypatch, capsys):
+def test_a_quick_run_of_two_folds(recipe, folder, tmp_path, monkeypatch, capsys, eager_training):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     monkeypatch.setitem(recipe.SETTINGS, "side", 32)  # of validation and test

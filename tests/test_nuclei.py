@@ -243,7 +243,7 @@ def test_depth_is_chosen_that_parts_two_nuclei_and_leaves_a_waist_whole(monkeypa
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, monkeypatch, capsys):
+def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, monkeypatch, capsys, eager_training):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     assert __main__.main(["run", name, "--quick", "--seeds", "0"]) == 0
@@ -264,7 +264,7 @@ def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, m
         assert entry["unet"]["multiply_adds"] > work[1] and entry["unet"]["seconds"] > 0
 
 
-def test_gaps_made_after_the_turn_are_a_run_of_their_own(folder, tmp_path, monkeypatch):
+def test_gaps_made_after_the_turn_are_a_run_of_their_own(folder, tmp_path, monkeypatch, eager_training):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     assert __main__.main(["run", "dsb2018-gaps", "--quick", "--seeds", "0"]) == 0
@@ -301,7 +301,7 @@ def test_the_two_networks_cost_the_same():
     assert 0.9 < work[1] / work[0] < 1.1
 
 
-def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp_path, monkeypatch):
+def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp_path, monkeypatch, eager_training):
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     arms = {name: dsb2018_unseen.ARMS[name] for name in (dsb2018_unseen.ALL, "without stained")}
     monkeypatch.setattr(dsb2018_unseen, "ARMS", arms)
@@ -322,7 +322,7 @@ def test_a_kind_that_was_left_out_is_scored_and_not_trained_on(data, folder, tmp
     assert whole["kinds"]["stained"]["images"] == len(entry["images"])
 
 
-def test_settings_were_chosen_on_validation_images(data, folder, tmp_path, monkeypatch):
+def test_settings_were_chosen_on_validation_images(data, folder, tmp_path, monkeypatch, eager_training):
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     monkeypatch.setattr(dsb2018_choices, "data", lambda settings, seed: (data, _nuclei.split(data)))
     arms = {name: dsb2018_choices.ARMS[name] for name in ("as chosen", "no square root", "border class")}

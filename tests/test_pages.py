@@ -2,11 +2,7 @@
 
 import functools
 import http.server
-import os
 import re
-import shutil
-import subprocess
-import sys
 import threading
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -15,28 +11,17 @@ import bs4
 import nbformat
 import pytest
 
-from tools import book, chapters, contents, first_screen, pairs, rules, site_extension
+from tools import browser as browsers
+from tools import chapters, contents, first_screen, pairs, rules, site_extension
 
 PAGES = [re.sub(r"\.\w+$", ".html", name) for name in pairs.toc_files()]
 NOTEBOOKS = [name.replace(".ipynb", ".html") for name in pairs.toc_files() if name.endswith(".ipynb")]
 LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src", "video": "src", "embed": "src"}
 # Sphinx's own pages have links that only make sense beside a search index; a reader meets them through the search box.
 SEARCH_PAGES = ["search.html"]
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-
-
-@pytest.fixture(scope="session")
-def site():
-    """The folder of the built site; built here where nobody has."""
-    if not (book.SITE / "index.html").exists():
-        without_data = {name: value for name, value in os.environ.items() if name != "UNETBOOK_DATA"}
-        command = [sys.executable, "-m", "tools.book"]
-        built = subprocess.run(command, cwd=pairs.ROOT, env=without_data, capture_output=True, text=True)
-        assert built.returncode == 0, built.stderr
-    return book.SITE
+OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+# The page is loaded in the first look and shown in the others as it stands, when a reader turns the phone or the light.
+LOOKS = [("dark", 390), ("dark", 1440), ("light", 1440), ("light", 390)]
 
 
 # --- as files ---------------------------------------------------------------------------------------------------------
@@ -57,6 +42,12 @@ class Elements(HTMLParser):
 @functools.cache
 def elements(path):
     return Elements(path.read_text(encoding="utf-8")).found
+
+
+@functools.cache
+def names(path):
+    """The places of a page that a link can lead to."""
+    return {found.get("id") for _, found in elements(path)}
 
 
 def is_elsewhere(address):
@@ -93,8 +84,7 @@ def test_links_inside_the_site_lead_somewhere(site, page):
         if not target.is_file():
             broken.append(f"{address}: no such file")
         elif parts.fragment and target.suffix == ".html":
-            names = {found.get("id") for _, found in elements(target)}
-            if unquote(parts.fragment) not in names:
+            if unquote(parts.fragment) not in names(target):
                 broken.append(f"{address}: no such place on the page")
     assert broken == []
 
@@ -146,16 +136,11 @@ def test_numbers_in_the_contents_are_those_of_the_files(site):
 
 @pytest.fixture(scope="session")
 def browser():
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next((path for path in map(shutil.which, names) if path), None)
-    if program is None:
-        pytest.skip(f"no browser is installed (looked for {', '.join(names)}); on Debian: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    """One browser for all pages, with the network off."""
+    if browsers.program() is None:
+        pytest.skip(browsers.ABSENT)
+    with browsers.running(OFFLINE) as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="session")
@@ -166,11 +151,32 @@ def address(site):
         def log_message(self, *_):
             pass
 
+        def do_GET(self):
+            if self.path == "/favicon.ico":  # the browser asks for it by itself, whatever the page names
+                self.send_response(204)
+                self.end_headers()
+            else:
+                super().do_GET()
+
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 
+
+# A page that follows the system does so in an event of its own, a moment later, and what moves then comes to rest.
+SETTLED = """
+async ([theme, width]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const there = () => document.documentElement.dataset.theme === theme && innerWidth === width;
+  for (const start = Date.now(); !there() && Date.now() < start + 1000;) await frame();
+  await frame();
+  for (const moving of document.getAnimations())
+    if (moving.effect.getComputedTiming().endTime < Infinity) moving.finish();
+  await frame();
+  return document.documentElement.dataset.theme;
+}
+"""
 
 PROBLEMS = r"""
 async () => {
@@ -225,46 +231,105 @@ async () => {
 """
 
 
-def visit(browser, url, width=1440, theme="light"):
-    """Open a page with the network off and return what is wrong with it, as a list of sentences."""
-    problems, own = [], urlsplit(url).netloc
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-    context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');")
+class Reader:
+    """One tab for many pages: what one page has loaded, the next finds in the cache.
 
-    def fetch(route):
-        if urlsplit(route.request.url).netloc == own:
-            route.continue_()
-        else:
-            problems.append(f"asks another host: {route.request.url}")
-            route.abort()
+    mode: what the reader chose on the page: "auto" follows the system, "light" and "dark" do not.
+    """
 
-    context.route(lambda address: not address.startswith(("data:", "blob:")), fetch)
-    page = context.new_page()
-    page.on("console", lambda message: problems.append(f"console: {message.text}") if message.type == "error" else None)
-    page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
-    page.on("requestfailed", lambda request: problems.append(f"failed request: {request.url}"))
-    page.on(
-        "response", lambda answer: problems.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None
-    )
-    page.goto(url, wait_until="load")
-    shown = page.evaluate("document.documentElement.dataset.theme")
-    if shown != theme:
-        problems.append(f"the page is shown {shown} where the reader asked for {theme}")
-    problems += page.evaluate(PROBLEMS)
-    context.close()
-    return problems
+    def __init__(self, browser, mode):
+        self.mode, self.problems, self.own = mode, [], ""
+        self.tab = browser.new_context().new_page()
+        self.tab.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.removeItem('theme');")
+        self.tab.on("request", self._asks)
+        self.tab.on("console", lambda message: self._note(message.type == "error", f"console: {message.text}"))
+        self.tab.on("pageerror", lambda error: self._note(True, f"script error: {error}"))
+        self.tab.on("requestfailed", lambda request: self._note(True, f"failed request: {request.url}"))
+        self.tab.on("response", lambda answer: self._note(answer.status >= 400, f"{answer.status}: {answer.url}"))
+
+    def _note(self, wrong, sentence):
+        if wrong:
+            self.problems.append(sentence)
+
+    def _asks(self, request):
+        parts = urlsplit(request.url)
+        elsewhere = parts.scheme not in ("data", "blob") and parts.netloc != self.own
+        self._note(elsewhere, f"asks another host: {request.url}")
+
+    def visit(self, url, looks):
+        """Open a page in the first look, see it in all of them, and return what is wrong, as a list of sentences.
+
+        looks: pairs of the color scheme that the reader's system asks for and the width of the window in pixels.
+        """
+        self.problems, self.own = [], urlsplit(url).netloc
+        for number, (scheme, width) in enumerate(looks):
+            self.tab.emulate_media(color_scheme=scheme)
+            self.tab.set_viewport_size({"width": width, "height": 900})
+            if number == 0:
+                self.tab.goto(url, wait_until="load")
+            theme = scheme if self.mode == "auto" else self.mode
+            seen = self.tab.evaluate(SETTLED, [theme, width])
+            found = [] if seen == theme else [f"the page is shown {seen} where the reader asked for {theme}"]
+            self.problems += [f"{scheme}, {width} px: {problem}" for problem in found + self.tab.evaluate(PROBLEMS)]
+        return self.problems
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.fixture(scope="session")
+def reader(browser):
+    return Reader(browser, "auto")
+
+
+@pytest.fixture(scope="session")
+def reader_who_wants_light(browser):
+    return Reader(browser, "light")
+
+
 @pytest.mark.parametrize("page", PAGES + SEARCH_PAGES)
-def test_page_in_a_browser(browser, address, page, width, theme):
-    assert visit(browser, f"{address}/{page}", width, theme) == []
+def test_page_in_a_browser(reader, address, page):
+    assert reader.visit(f"{address}/{page}", LOOKS) == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_opened_as_a_file(browser, site, page):
-    assert visit(browser, (site / page).as_uri()) == []
+def test_page_opened_as_a_file(reader_who_wants_light, site, page):
+    assert reader_who_wants_light.visit((site / page).as_uri(), [("dark", 1440)]) == []
+
+
+BAD_PAGE = """<!doctype html><html data-theme="light"><body><article class="bd-article">
+<p style="width: 600px">wide</p><img src="nothing.png"><img src="https://elsewhere.example/x.png">
+<div class="math">not rendered</div><p>left as text: $x$</p><p>| --- |</p>
+<div class="cell_output"><img alt="lines" src="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"></div>
+<script>const dark = matchMedia('(prefers-color-scheme: dark)');
+if (location.search) dark.onchange = () => { document.documentElement.dataset.theme = dark.matches ? 'dark' : 'light' };
+else document.documentElement.dataset.theme = 'dark';
+console.error('told'); throw Error('thrown')</script></article></body></html>"""
+
+
+def test_a_reader_sees_what_is_wrong(browser, tmp_path):
+    reader = Reader(browser, "auto")
+    (tmp_path / "bad.html").write_text(BAD_PAGE)
+    url = (tmp_path / "bad.html").as_uri()
+    seen = "\n".join(reader.visit(url, [("light", 390), ("light", 1440)]))
+    everywhere = (
+        "broken image",
+        "0 of 1 formulas",
+        "a formula left as text",
+        "a table left",
+        "shown dark",
+        "figure on",
+    )
+    for look in ("light, 390 px: ", "light, 1440 px: "):
+        assert all(re.search(f"{look}.*{problem}", seen) for problem in everywhere), seen
+    assert re.search("390 px: .*is 6[0-9]+ px wide", seen) and "1440 px: P sticks" not in seen
+    assert "light, 390 px: P sticks out: wide" in seen
+    for problem in (
+        "asks another host: https://elsewhere.example/x.png",
+        "failed request: ",
+        "console: told",
+        "thrown",
+    ):
+        assert problem in seen
+    turned = reader.visit(f"{url}?turns", [("light", 1440), ("dark", 1440)])
+    assert [line[:4] for line in turned if "see-through" in line] == ["dark"] and not any("shown" in x for x in turned)
 
 
 def test_contents_open_on_a_phone(browser, site):

@@ -95,7 +95,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_not_stored(here, monkeypa
     assert [path.name for path in folder.glob("*.keras")] == ["epoch-001.keras"]
 
 
-def test_the_result_file(here, monkeypatch, capsys):
+def test_the_result_file(here, monkeypatch, capsys, eager_training):
     stop_in_epoch(monkeypatch, 3)  # the first epoch of the second seed
     assert __main__.main(["run", "isbi2012-unet", "--seeds", "0", "1"]) == 130
     path = here / "results/isbi2012-unet.json"
@@ -120,7 +120,7 @@ def test_the_result_file(here, monkeypatch, capsys):
     assert result["target_met"] == (result["mean"]["pixel_error"] <= 0.1)
 
 
-def test_other_settings_are_not_mixed(here, monkeypatch):
+def test_other_settings_are_not_mixed(here, monkeypatch, eager_training):
     stop_in_epoch(monkeypatch, 2)
     assert __main__.main(["run", "isbi2012-unet", "--seeds", "0"]) == 130
     monkeypatch.setitem(isbi2012_unet.SETTINGS, "learning_rate", 0.5)
@@ -198,7 +198,7 @@ def test_a_folder_of_data_is_described_by_names_and_contents(tmp_path):
     assert _run.described(tmp_path / "set")["sha256"] != described["sha256"]
 
 
-def test_least_values_count_for_the_target(here, monkeypatch, capsys):
+def test_least_values_count_for_the_target(here, monkeypatch, capsys, eager_training):
     monkeypatch.setattr(isbi2012_unet, "LEAST", {"pixel_error": 0.0}, raising=False)
     monkeypatch.setattr(isbi2012_unet, "TARGET", {})
     result = _run.run(isbi2012_unet, [0])
@@ -210,7 +210,7 @@ def test_least_values_count_for_the_target(here, monkeypatch, capsys):
     )["target_met"]
 
 
-def test_where_a_network_was_scored_stands_beside_where_it_was_trained(here, monkeypatch):
+def test_where_a_network_was_scored_stands_beside_where_it_was_trained(here, monkeypatch, eager_training):
     stop_in_epoch(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
         _run.run(isbi2012_unet, [0])
@@ -224,7 +224,7 @@ def test_where_a_network_was_scored_stands_beside_where_it_was_trained(here, mon
 
 
 @pytest.mark.parametrize("recipe", [isbi2012_paper, isbi2012_no_weights, isbi2012_no_elastic])
-def test_the_papers_way_and_its_ablations(recipe, here, monkeypatch):
+def test_the_papers_way_and_its_ablations(recipe, here, monkeypatch, eager_training):
     monkeypatch.setattr(recipe, "SETTINGS", recipe.SETTINGS | recipe.QUICK | SMALL)
     monkeypatch.setattr(recipe, "QUICK", {})
     result = _run.run(recipe, [0])
@@ -287,7 +287,7 @@ def test_validation_does_not_punish_a_network_for_where_weights_move_it(pictures
     assert found == {"val_loss": pytest.approx(expected, abs=1e-6), "val_pixel_error": 0.0}
 
 
-def test_bfloat16_only_to_train_and_only_where_the_processor_has_it(here, monkeypatch):
+def test_bfloat16_only_to_train_and_only_where_the_processor_has_it(here, monkeypatch, eager_training):
     monkeypatch.setattr(isbi2012_unet, "SETTINGS", isbi2012_unet.SETTINGS | {"precision": "mixed_bfloat16"})
     built, build, judged, evaluate = [], isbi2012_unet.build, [], isbi2012_unet.evaluate
     monkeypatch.setattr(isbi2012_unet, "build", lambda settings: built.append(build(settings)) or built[-1])

@@ -95,7 +95,7 @@ def test_tiles_equal_the_whole_mirrored_image(options, depth, channels, size, ti
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("upsampling", ["transpose", "bilinear"])
-def test_small_and_odd_images(padding, upsampling):
+def test_small_and_odd_images(padding, upsampling, eager):
     model = network(depth=2, padding=padding, upsampling=upsampling)
     for size in ((1, 1), (1, 23), (2, 2), (13, 7), (4, 64)):
         image = picture(*size)
@@ -277,7 +277,7 @@ def test_per_image_normalization_sees_the_whole_image(padding, normalization, mo
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("given", [True, False], ids=["tile given", "image too large"])
-def test_per_image_normalization_in_tiles_warns_with_a_number(padding, given, monkeypatch):
+def test_per_image_normalization_in_tiles_warns_with_a_number(padding, given, monkeypatch, eager):
     model = network(depth=1, padding=padding, normalization="instance")
     image = picture(80, 53) * np.linspace(0, 1, 80, dtype=np.float32)[:, None, None]
     monkeypatch.setattr(tiling, "WISH", 32)

@@ -268,7 +268,7 @@ def test_the_core_of_a_border_class_is_chosen_too(data, monkeypatch):
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.NAME)
-def test_a_quick_run(recipe, folder, tmp_path, monkeypatch):
+def test_a_quick_run(recipe, folder, tmp_path, monkeypatch, eager_training):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     monkeypatch.setattr(_touching, "SIDE", SIDE)

@@ -130,7 +130,7 @@ def test_a_seed_repeats_a_training():
 @pytest.mark.backend
 @pytest.mark.parametrize("classes", [1, 2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_loss_is_the_cross_entropy_of_the_central_pixels(classes, weighted):
+def test_the_loss_is_the_cross_entropy_of_the_central_pixels(classes, weighted, eager):
     images, labels = pictures(3, 20, 24)
     weights = np.random.default_rng(1).random(labels.shape, np.float32)
     model = small_unet(classes)
@@ -154,7 +154,7 @@ def test_training_lowers_the_loss():
     assert history["loss"][-1] < 0.8 * history["loss"][0]
 
 
-def test_validation_on_tiles_and_metrics():
+def test_validation_on_tiles_and_metrics(eager):
     images, labels = pictures()
     metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     history = training.fit(
@@ -181,7 +181,7 @@ def test_a_compiled_model_keeps_its_optimizer_and_callbacks_are_called():
     np.testing.assert_array_equal(weights_of(model), before)
 
 
-def test_fit_prints_nothing_unless_asked(capsys):
+def test_fit_prints_nothing_unless_asked(capsys, eager):
     training.fit(small_unet(), pictures(1, 20, 20))
     assert capsys.readouterr().out == ""
     training.fit(small_unet(), pictures(1, 20, 20), verbose=2)
@@ -277,7 +277,7 @@ def test_split_refuses_what_cannot_work():
         training.split("abc", (0.5, 0.5), seed=0, groups=[1, 1, 1])
 
 
-def test_a_sequential_model_is_trained_too():
+def test_a_sequential_model_is_trained_too(eager):
     images, labels = pictures(2, 16, 16)
     model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(1, 1)])
     assert len(training.fit(model, (images, labels), epochs=2, loss=losses.binary_cross_entropy)["loss"]) == 2
@@ -321,7 +321,7 @@ def test_lists_name_the_image_that_is_wrong():
             tiles(wrong[0], wrong[1], weights=wrong[2])
 
 
-def test_a_network_is_trained_on_a_list():
+def test_a_network_is_trained_on_a_list(eager):
     images, labels, weights = several_sizes()
     data = tiles(images, labels, weights=weights, tile=16, output=16)
     loss = losses.CrossEntropy(reduction="mean_with_sample_weight")

@@ -80,7 +80,9 @@ def test_the_receptive_field_of_a_head_grows_with_its_depth(paper):
 
 @pytest.mark.backend
 @pytest.mark.parametrize("normalization", [None, "batch"])
-def test_a_pruned_network_equals_its_head_bit_for_bit_after_training_and_from_its_own_file(tmp_path, normalization):
+def test_a_pruned_network_equals_its_head_bit_for_bit_after_training_and_from_its_own_file(
+    tmp_path, normalization, eager_training
+):
     model, (images, masks) = small(normalization=normalization), pictures()
     pruned = {level: nets.prune(model, level) for level in (1, 2, 3)}
     before = run(pruned[1], images)
@@ -126,7 +128,7 @@ def test_accurate_mode_is_the_mean_of_the_heads():
 
 @pytest.mark.backend
 @pytest.mark.parametrize("weighted", [False, True])
-def test_deep_supervision_adds_the_losses_of_the_heads(weighted):
+def test_deep_supervision_adds_the_losses_of_the_heads(weighted, eager):
     model, (images, masks) = small(), pictures()
     weights = np.random.default_rng(3).random(masks.shape, np.float32)
     heads = run(model, images)

@@ -17,13 +17,13 @@ def program() -> str | None:
 
 
 @contextlib.contextmanager
-def running():
-    """Yield a running browser of Playwright; raises ``SystemExit`` where none is installed."""
+def running(*flags: str):
+    """Yield a running browser of Playwright, started with these flags, too; ``SystemExit`` where none is installed."""
     if program() is None:
         raise SystemExit(ABSENT)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program(), args=[*FLAGS, *flags])
         yield browser
         browser.close()

@@ -5,6 +5,7 @@ two branches that change different chapters do not meet in one file.
 """
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -31,19 +32,31 @@ def lazy_names() -> dict[str, str]:
     return {}
 
 
-def _used_lazily(tree: ast.Module) -> set[str]:
-    """Return the modules behind the lazy names that code uses, as ``unetbook.load`` or imported from ``unetbook``."""
-    lazy, names, known_as = lazy_names(), set(), set()
+@functools.cache
+def imported_names(text: str, package: str = "") -> frozenset[str]:
+    """Return the dotted names that Python text imports, and those that it takes from the package, as ``unetbook.load``.
+
+    ``package`` is where relative imports start.
+    """
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:  # running the chapter says where
+        return frozenset()
+    names, known_as = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            known_as |= {alias.asname or PACKAGE.name for alias in node.names if alias.name == PACKAGE.name}
-            known_as |= {PACKAGE.name for alias in node.names if alias.name.startswith(f"{PACKAGE.name}.")}
-        elif isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name and not node.level:
             names |= {alias.name for alias in node.names}
+            for alias in node.names:
+                if alias.name.split(".")[0] == PACKAGE.name and (alias.name == PACKAGE.name or not alias.asname):
+                    known_as.add(alias.asname or PACKAGE.name)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in known_as:
-            names.add(node.attr)
-    return {f"{PACKAGE.name}.{lazy[name]}" for name in names & set(lazy)}
+            names.add(f"{PACKAGE.name}.{node.attr}")
+    return frozenset(names)
 
 
 def imported_files(text: str, package: str = "") -> set[Path]:
@@ -51,21 +64,10 @@ def imported_files(text: str, package: str = "") -> set[Path]:
 
     Names that the package imports when they are asked for count where the text uses them.
     """
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:  # running the chapter says where
-        return set()
-    names = _used_lazily(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
-            module = ".".join([*parents, *([node.module] if node.module else [])])
-            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    files = set()
-    for parts in (name.split(".") for name in names):
+    files, lazy = set(), lazy_names()
+    for parts in (name.split(".") for name in imported_names(text, package)):
         if parts[0] == PACKAGE.name:  # importing a.b.c also runs a and a.b
+            parts = [parts[0], lazy[parts[1]]] if parts[1:] and parts[1] in lazy else parts
             places = [PACKAGE.joinpath(*parts[1:end]) for end in range(1, len(parts) + 1)]
             files |= {file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))}
     return {file for file in files if file.is_file()}
