@@ -45,7 +45,8 @@ def test_measured_stands_beside_promise_and_tolerance(measured, about, within, l
 def test_exact_promises_say_so(capsys):
     expect("output", measured=388, about=388)
     expect("sizes", np.array([188, 204]), [188, 204])
-    assert capsys.readouterr().out == "output: 388 (exactly) ✓\nsizes: [188, 204] (exactly) ✓\n"
+    expect("loss", measured=0.0, about=0)
+    assert capsys.readouterr().out == "output: 388 (exactly) ✓\nsizes: [188, 204] (exactly) ✓\nloss: 0 (exactly) ✓\n"
 
 
 def test_a_reader_who_changed_a_line_is_told_and_goes_on(capsys):

@@ -20,7 +20,8 @@ def expect(name: str, measured, about, within=0) -> None:
         raise ValueError(f"within must be a finite number of at least 0, not {within!r}")
     if within == 0:
         kept = _plain(measured) == _plain(about)
-        shown, promise = f"{_plain(measured)}", "(exactly)" if kept else f"(text: {_plain(about)}, exactly)"
+        text = _plain(about)  # where they are equal, as the text has it: 0 and not 0.0
+        shown, promise = (f"{text}", "(exactly)") if kept else (f"{_plain(measured)}", f"(text: {text}, exactly)")
     else:
         if not _is_number(about) or not _is_number(measured):
             raise ValueError(f"a tolerance needs numbers: {name} is {measured!r}, promised about {about!r}")
