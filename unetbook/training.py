@@ -137,6 +137,8 @@ def fit(
             weighted_metrics={head: [_copied(metric) for metric in metrics] for head in heads} if heads else metrics,
             jit_compile=_compiles_well(),
         )
+    if not model.optimizer.built:  # or Keras makes its variables in the first step, whose graph is then made twice
+        model.optimizer.build(model.trainable_variables)
     callbacks = list(callbacks)
     if isinstance(data, Tiles):
         # Only here, because on JAX Keras begins an epoch of its own before, to see the shape of a batch.
