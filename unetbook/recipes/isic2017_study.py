@@ -31,7 +31,7 @@ SETTINGS = {
     "averaged": False,
     "one_piece": False,
 }
-QUICK = {"filters": 2, "side": 32, "batch": 2, "steps": 2, "epochs": 2}
+QUICK = {"filters": 2, "side": 32, "batch": 2, "steps": 1, "epochs": 2}
 TARGET = {}
 KEPT = False
 
