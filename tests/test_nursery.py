@@ -39,8 +39,9 @@ def test_two_kernels(tmp_path, monkeypatch):
             assert known["backend"] == "module://matplotlib_inline.backend_inline" or "inline" in known["backend"]
             answer(one, "mine = 1; import keras; keras.ops.sum(keras.ops.ones((3, 3)))")
             assert answer(other, "mine") == "NameError"
-            waiting = other.execute("import time\ntime.sleep(60)")
-            other.get_iopub_msg(timeout=10)
+            waiting = other.execute("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+            while other.get_iopub_msg(timeout=20)["content"].get("text") != "begun\n":
+                pass
             second.interrupt_kernel()
             reply = other.get_shell_msg(timeout=20)
             assert reply["parent_header"]["msg_id"] == waiting and reply["content"]["ename"] == "KeyboardInterrupt"
