@@ -78,10 +78,26 @@ def test_fingerprint_follows_code_and_leaves_prose_alone(chapter):
     assert inputs.fingerprint(pairs.read(chapter)) != first
 
 
-def test_fingerprint_follows_the_package_and_the_results(monkeypatch, tmp_path):
-    package, results = tmp_path / "unetbook", tmp_path / "results"
-    for folder in (package / "nets", results):
-        folder.mkdir(parents=True)
+@pytest.fixture
+def write_package(monkeypatch, tmp_path):
+    """A function that writes the files of a package, {name: text}, which ``inputs`` then takes for ours."""
+
+    def write(files):
+        for name, text in files.items():
+            path = tmp_path / "unetbook" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        places = {"ROOT": tmp_path, "PACKAGE": tmp_path / "unetbook", "RESULTS": tmp_path / "results"}
+        for name, value in places.items():
+            monkeypatch.setattr(inputs, name, value)
+        return places["PACKAGE"]
+
+    return write
+
+
+def test_fingerprint_follows_the_package_and_the_results(write_package, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
     files = {
         "__init__.py": "",
         "sizes.py": "",
@@ -91,11 +107,8 @@ def test_fingerprint_follows_the_package_and_the_results(monkeypatch, tmp_path):
         "nets/blocks.py": "",
         "nets/book.mplstyle": "",
     }
-    for name, text in files.items():
-        (package / name).write_text(text)
+    package = write_package(files)
     (results / "a-run.json").write_text("{}")
-    for name, value in {"ROOT": tmp_path, "PACKAGE": package, "RESULTS": results}.items():
-        monkeypatch.setattr(inputs, name, value)
     found = {
         file.relative_to(package).as_posix() for file in inputs.dependencies("from unetbook.nets import unet\n%pip")
     }
@@ -121,19 +134,14 @@ def test_fingerprint_follows_the_package_and_the_results(monkeypatch, tmp_path):
     assert fingerprint(reads) != before[1]
 
 
-def test_names_that_are_imported_lazily_count_where_they_are_used(monkeypatch, tmp_path):
-    package = tmp_path / "unetbook"
-    package.mkdir()
+def test_names_that_are_imported_lazily_count_where_they_are_used(write_package):
     files = {
         "__init__.py": '_LAZY = {"load": "segmenter", "Segmenter": "segmenter"}\n',
         "segmenter.py": "from unetbook import store\n",
         "store.py": "import unetbook\n",
         "sizes.py": "import unetbook\nprint(unetbook.__version__)\n",
     }
-    for name, text in files.items():
-        (package / name).write_text(text)
-    for name, value in {"ROOT": tmp_path, "PACKAGE": package}.items():
-        monkeypatch.setattr(inputs, name, value)
+    write_package(files)
 
     def found(text):
         return {file.name for file in inputs.dependencies(text)}

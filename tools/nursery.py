@@ -5,7 +5,7 @@
 Importing Keras and TensorFlow takes three seconds, and each chapter has a kernel of its own. The nursery imports them
 once and forks a kernel whenever Jupyter asks for one; nothing of ours is imported before, and no tensor is made, so a
 kernel computes what it would have computed anyway. ``environment`` lets Jupyter start its kernels here. A process
-with threads cannot be forked safely; then, and on Windows, kernels start as usual.
+with threads cannot be forked safely; then, and where nobody counts them, kernels start as usual.
 """
 
 import contextlib
@@ -79,7 +79,8 @@ def serve(place: str) -> None:
     """Fork a kernel for each launcher that calls, until the process is ended."""
     import keras  # noqa: F401
 
-    alone = len(os.listdir("/proc/self/task")) == 1 if os.path.isdir("/proc/self/task") else True
+    threads = "/proc/self/task"  # where Linux counts them; elsewhere nobody knows that there is one
+    alone = os.path.isdir(threads) and len(os.listdir(threads)) == 1
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries kernels that have ended
     server = socket.socket(socket.AF_UNIX)
     server.bind(place)
