@@ -11,7 +11,7 @@ import pytest
 import unetbook
 from unetbook import __main__, recipes, results, scores
 from unetbook.datasets import _archives, _images, dsb2018, isbi2012, isic2017, usiigaci
-from unetbook.recipes import _lesions, _nuclei_scores, _touching, isbi2012_unet
+from unetbook.recipes import _lesions, _lesions_scores, _nuclei_scores, _touching_scores, isbi2012_unet
 
 IMAGES = 8  # of the test part; all of them take minutes
 
@@ -134,9 +134,9 @@ def of_lesions(segmenter, data, entry, ids):
 
     Every other mean of the pictures as their files have them is within 1e-3, too.
     """
-    as_stored = {id_: data[id_]._replace(image=_lesions._halved(data[id_].image)) for id_ in ids}
+    as_stored = {id_: data[id_]._replace(image=_lesions.halved(data[id_].image)) for id_ in ids}
     halved, whole = (
-        _lesions.scored({id_: found > 0 for id_, found in labels_of(segmenter, of, ids).items()}, data)["scores"]
+        _lesions_scores.scored({id_: found > 0 for id_, found in labels_of(segmenter, of, ids).items()}, data)["scores"]
         for of in (as_stored, data)
     )
     for score, value in halved.items():
@@ -148,7 +148,7 @@ WHOLE = {
     "dsb2018": lambda s, data, entry, ids: _nuclei_scores.scored(labels_of(s, data, ids), data)["scores"],
     "isbi2012": of_slices,
     "isic2017": of_lesions,
-    "usiigaci": lambda s, data, entry, ids: _touching.scored(labels_of(s, data, ids), data)["scores"],
+    "usiigaci": lambda s, data, entry, ids: _touching_scores.scored(labels_of(s, data, ids), data)["scores"],
 }
 
 

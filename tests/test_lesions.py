@@ -9,7 +9,7 @@ import pytest
 
 from unetbook import __main__, averaging, instances, nets, normalize, resizing, scores, sizes, store
 from unetbook.datasets import isic2017, synthetic
-from unetbook.recipes import _keep, _lesions, isic2017_improved, isic2017_study, isic2017_unet
+from unetbook.recipes import _keep, _lesions, _lesions_scores, isic2017_improved, isic2017_study, isic2017_unet
 from unetbook.segmenter import Segmenter
 
 RECIPES = (isic2017_study, isic2017_improved, isic2017_unet)
@@ -105,13 +105,13 @@ def test_masks_to_learn_from_stay_masks(data):
 
 
 def test_scores_are_those_of_the_pictures_own_size(data):
-    perfect = _lesions.scored({id_: picture.lesion > 0 for id_, picture in data.items()}, data)
+    perfect = _lesions_scores.scored({id_: picture.lesion > 0 for id_, picture in data.items()}, data)
     assert perfect["scores"] == {"dice": 1, "jaccard": 1, "thresholded": 1, "pooled_dice": 1}
     squeezed = {
         id_: resizing.stretched(resizing.squeezed(picture.lesion, 16), *picture.lesion.shape)[..., 0] >= 0.5
         for id_, picture in data.items()
     }
-    found = _lesions.scored(squeezed, data)
+    found = _lesions_scores.scored(squeezed, data)
     each = [scores.dice(data[id_].lesion > 0, mask) for id_, mask in squeezed.items()]
     assert found["scores"]["dice"] == pytest.approx(np.mean(each)) and 0.8 < np.mean(each) < 1
     pooled = scores.dice(np.stack([p.lesion > 0 for p in data.values()]), np.stack(list(squeezed.values())))
@@ -122,7 +122,7 @@ def test_scores_are_those_of_the_pictures_own_size(data):
     expected = gray[picture.lesion == 0].mean() - gray[picture.lesion == 1].mean()
     assert image["contrast"] == pytest.approx(expected, abs=1e-3) and image["kind"] == "colored stickers"
     whole = picture._replace(lesion=np.ones_like(picture.lesion))
-    row = _lesions.scored({"a": whole.lesion > 0}, {"a": whole})["images"]["a"]
+    row = _lesions_scores.scored({"a": whole.lesion > 0}, {"a": whole})["images"]["a"]
     assert row["touches"] and row["contrast"] == 0 and row["dice"] == 1
 
 
@@ -140,16 +140,16 @@ def test_the_threshold_comes_from_the_validation_images(data, monkeypatch):
 
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
     monkeypatch.setattr(Segmenter, "maps", answer)
-    monkeypatch.setattr(_lesions, "_otherwise", lambda *of: {"otherwise": "is tested below"})
-    found = _lesions.evaluate(model, data, split, 32, True)
+    monkeypatch.setattr(_lesions_scores, "_otherwise", lambda *of: {"otherwise": "is tested below"})
+    found = _lesions_scores.evaluate(model, data, split, 32, True)
     assert found["without_averaging"]["scores"] == found["scores"]
-    assert "without_averaging" not in _lesions.evaluate(model, data, split, 32, False)
+    assert "without_averaging" not in _lesions_scores.evaluate(model, data, split, 32, False)
     assert found["choices"] == {"threshold": 0.6} and found["scores"]["dice"] == 1 > found["all_pieces"]["dice"]
     assert set(found["images"]) == set(split["test"])
-    every = _lesions.evaluate(model, data, split, 32, False, whole=False)
+    every = _lesions_scores.evaluate(model, data, split, 32, False, whole=False)
     assert "all_pieces" not in every and every["scores"] == found["all_pieces"]
     assert found["otherwise"] == {"otherwise": "is tested below"}
-    judged = _lesions.validate(model, data, split | {"train": ids[8:]}, 32)
+    judged = _lesions_scores.validate(model, data, split | {"train": ids[8:]}, 32)
     assert judged["val_dice"] < 1 and set(judged) == {"val_loss", "val_dice", "train_loss", "train_dice"}
 
 
@@ -165,7 +165,7 @@ def test_dice_in_the_square_by_hand():
             assert once
             return answers["a" if image.max() == 0 else "b"][..., None]
 
-    found = _lesions._otherwise(Reader(), data, ["a", "b"])
+    found = _lesions_scores._otherwise(Reader(), data, ["a", "b"])
     assert found == pytest.approx(
         {"square_dice": 1, "square_pooled": 1, "soft_dice": (0.75 + 1) / 2, "soft_pooled": (2 * 6 + 2 * 8) / (16 + 16)}
     )
@@ -174,13 +174,15 @@ def test_dice_in_the_square_by_hand():
 def test_averaging_turns_the_square_not_the_picture(data):
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
     image = data["ISIC_0000001"].image
-    one, eight = (_lesions.segmenter(model, 32, averaged).probabilities(image)[..., 0] for averaged in (False, True))
+    one, eight = (
+        _lesions_scores.segmenter(model, 32, averaged).probabilities(image)[..., 0] for averaged in (False, True)
+    )
     assert one.shape == image.shape[:2] and np.allclose(one, eight, atol=1e-5)  # a network of single pixels
 
 
 def test_the_dark_side_is_the_lesion(data):
     parts = _lesions.split(data)
-    answers = _lesions.baselines(dict(data) | {"ISIC_9999999": next(iter(data.values()))}, parts)
+    answers = _lesions_scores.baselines(dict(data) | {"ISIC_9999999": next(iter(data.values()))}, parts)
     assert answers["otsu"]["scores"]["dice"] > answers["constant"]["scores"]["dice"] > 0.1
     assert answers["truth by way of 192 x 192"]["scores"]["dice"] > 0.99
     for one in answers.values():  # those of the split, whatever else lies in the folder
@@ -191,12 +193,12 @@ def test_where_most_lesions_lie_and_what_lies_inside():
     lesions = np.zeros((4, 100, 200), np.int8)
     lesions[:3, 40:60, 80:120] = 1
     lesions[:, 30:70, 60:140] |= np.array([0, 0, 1, 1], np.int8)[:, None, None]
-    usual = _lesions._usual(list(lesions))[..., 0]
+    usual = _lesions_scores._usual(list(lesions))[..., 0]
     assert usual[32, 32] == 1 and usual[:19].max() == usual[:, -18:].max() == 0
     mask = np.zeros((20, 20), bool)
     mask[:, :5] = mask[8:12, 8:12] = mask[15, 15] = True
-    assert _lesions._largest_inside(mask).sum() == 16
-    assert np.array_equal(_lesions._largest_inside(mask[:, :5]), mask[:, :5])
+    assert _lesions_scores._largest_inside(mask).sum() == 16
+    assert np.array_equal(_lesions_scores._largest_inside(mask[:, :5]), mask[:, :5])
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.NAME)

@@ -14,6 +14,7 @@ from unetbook.datasets import synthetic
 from unetbook.recipes import (
     _films,
     _touching,
+    _touching_scores,
     usiigaci_border,
     usiigaci_border_weights,
     usiigaci_no_weights,
@@ -169,9 +170,9 @@ def test_targets_differ_and_nothing_else(recipe, data):
 
 
 def test_scores_are_those_of_the_pictures_own_size(data):
-    perfect = _touching.scored({id_: picture.cells for id_, picture in data.items()}, data)
+    perfect = _touching_scores.scored({id_: picture.cells for id_, picture in data.items()}, data)
     assert perfect["scores"]["f"] == 1 and perfect["scores"]["merged"] == perfect["scores"]["split"] == 0
-    merged = _touching.scored({id_: labels.connected(p.cells > 0) for id_, p in data.items()}, data)
+    merged = _touching_scores.scored({id_: labels.connected(p.cells > 0) for id_, p in data.items()}, data)
     truths = [picture.truth for picture in data.values()]
     found = [resizing.stretched_labels(labels.connected(p.cells > 0), 2 * SIDE, 2 * SIDE) for p in data.values()]
     count = sum(len(np.unique(truth)) - 1 for truth in truths)
@@ -207,7 +208,7 @@ def test_choices_come_from_the_validation_pictures(data, monkeypatch, inside, ou
     """Border weights make a network shy of cells, and without them it is not: the best threshold may be anywhere."""
     split = {"train": list(data)[5:], "validation": list(data)[:3], "test": list(data)[3:5]}
     monkeypatch.setattr(Segmenter, "maps", answers(data, inside, outside))
-    found = _touching.evaluate(network(), data, split)
+    found = _touching_scores.evaluate(network(), data, split)
     choices = found["choices"]
     assert outside < choices["threshold"] <= inside and choices["grow"] == 1 and choices["way"] == "regrow"
     assert max(choices["smallest"], choices["smallest_seed"]) > 16  # by either, the crumb is no cell
@@ -219,7 +220,7 @@ def test_choices_come_from_the_validation_pictures(data, monkeypatch, inside, ou
         assert row["missed"] == (0 if sees_cells else 100)
     assert (found["plain"]["scores"]["f"] > 0.95) == (inside == 0.65)  # read at 0.5
     assert set(found["plain"]["images"]) == set(split["test"])
-    judged = _touching.validate(network(), data, split)
+    judged = _touching_scores.validate(network(), data, split)
     assert (judged["val_f"] > 0.95) == (judged["train_f"] > 0.95) == (inside == 0.65)  # by a few thresholds
     assert judged["val_split"] == 0 and (judged["val_merged"] > 0) == (inside == 0.97)
 
@@ -228,7 +229,7 @@ def test_of_choices_that_do_equally_well_the_one_next_to_a_half_is_taken(data, m
     """A network that is sure of all it says is read alike at any threshold."""
     split = {"train": list(data)[5:], "validation": list(data)[:3], "test": list(data)[3:5]}
     monkeypatch.setattr(Segmenter, "maps", answers(data, 1.0, 0.0))
-    choices = _touching.evaluate(network(), data, split)["choices"]
+    choices = _touching_scores.evaluate(network(), data, split)["choices"]
     assert (choices["threshold"], choices["core"]) == (0.5, 0.5)
 
 
@@ -242,7 +243,7 @@ def test_sure_seeds_part_cells_that_one_threshold_merges_or_loses(data, monkeypa
         return np.stack([1 - found, found], axis=-1)
 
     monkeypatch.setattr(Segmenter, "maps", answer)
-    found = _touching.evaluate(network(), data, split)
+    found = _touching_scores.evaluate(network(), data, split)
     assert found["choices"]["threshold"] <= 0.6 < found["choices"]["core"] <= 0.9
     assert found["scores"]["f"] > 0.9 > found["plain"]["scores"]["f"]
 
@@ -259,7 +260,7 @@ def test_the_core_of_a_border_class_is_chosen_too(data, monkeypatch):
         return np.stack([background, interior, 1 - background - interior], axis=-1)
 
     monkeypatch.setattr(Segmenter, "maps", answer)
-    found = _touching.evaluate(network(3), data, split)
+    found = _touching_scores.evaluate(network(3), data, split)
     assert 0.6 < found["choices"]["core"] <= 0.9 and found["choices"]["way"] == "border"
     assert len(found["swept"]) == 169
     assert all(row["merged"] > 0 for row in found["swept"] if row["core"] == 0.5 and row["threshold"] < 0.95)

@@ -6,7 +6,7 @@ mean of eight positions; of what is found, one piece.
 """
 
 from unetbook import losses
-from unetbook.recipes import _lesions, isic2017_study
+from unetbook.recipes import _lesions, _lesions_scores, isic2017_study
 from unetbook.recipes._schedule import falling_adam
 
 NAME = "isic2017-improved"
@@ -37,7 +37,7 @@ SETTINGS = isic2017_study.SETTINGS | {
 }
 QUICK = isic2017_study.QUICK
 TARGET, LEAST = {}, {"dice": 0.80}
-PASSPORT = _lesions.PASSPORT | {
+PASSPORT = _lesions_scores.PASSPORT | {
     "side": SETTINGS["side"],
     "averaged": "eight",
     "one_piece": True,
@@ -45,15 +45,16 @@ PASSPORT = _lesions.PASSPORT | {
     "license": "MIT for the code; the images are CC0",
 }
 
-load, split, fold, ids, batches, baselines = _lesions.PARTS
+load, split, fold, ids, batches = _lesions.PARTS
+baselines = _lesions_scores.baselines
 build, optimizer = isic2017_study.build, falling_adam
 
 
 def validate(model, data, split) -> dict:
     """Scores of the fold's validation images."""
-    return _lesions.validate(model, data, split, SETTINGS["side"], SETTINGS["one_piece"])
+    return _lesions_scores.validate(model, data, split, SETTINGS["side"], SETTINGS["one_piece"])
 
 
 def evaluate(model, data, split) -> dict:
     """Scores of the fold's test images."""
-    return _lesions.evaluate(model, data, split, SETTINGS["side"], SETTINGS["averaged"], SETTINGS["one_piece"])
+    return _lesions_scores.evaluate(model, data, split, SETTINGS["side"], SETTINGS["averaged"], SETTINGS["one_piece"])

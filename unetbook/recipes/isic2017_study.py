@@ -9,7 +9,7 @@ cross-entropy, and the width half of Isensee's, so that a fold takes less than 2
 import keras
 
 from unetbook import nets
-from unetbook.recipes import _lesions
+from unetbook.recipes import _lesions, _lesions_scores
 
 NAME = "isic2017-study"
 SUMMARY = "skin lesions: Improved U-Net with the settings of the study, as many steps, five folds"
@@ -35,7 +35,8 @@ QUICK = {"filters": 2, "side": 32, "batch": 2, "steps": 1, "epochs": 2}
 TARGET = {}
 KEPT = False
 
-load, split, fold, ids, batches, baselines = _lesions.PARTS
+load, split, fold, ids, batches = _lesions.PARTS
+baselines = _lesions_scores.baselines
 
 
 def build(settings) -> keras.Model:
@@ -50,9 +51,9 @@ def optimizer(settings) -> keras.optimizers.Optimizer:
 
 def validate(model, data, split) -> dict:
     """Scores of the fold's validation images."""
-    return _lesions.validate(model, data, split, SETTINGS["side"], SETTINGS["one_piece"])
+    return _lesions_scores.validate(model, data, split, SETTINGS["side"], SETTINGS["one_piece"])
 
 
 def evaluate(model, data, split) -> dict:
     """Scores of the fold's test images."""
-    return _lesions.evaluate(model, data, split, SETTINGS["side"], SETTINGS["averaged"], SETTINGS["one_piece"])
+    return _lesions_scores.evaluate(model, data, split, SETTINGS["side"], SETTINGS["averaged"], SETTINGS["one_piece"])

@@ -3,7 +3,7 @@
 import keras
 
 from unetbook import nets
-from unetbook.recipes import _lesions, isic2017_improved
+from unetbook.recipes import _lesions, _lesions_scores, isic2017_improved
 
 NAME = "isic2017-unet"
 SUMMARY = "skin lesions: plain U-Net at the multiply-adds and on the schedule of isic2017-improved, five folds"
@@ -20,7 +20,8 @@ QUICK = isic2017_improved.QUICK
 TARGET = {}
 KEPT = False
 
-load, split, fold, ids, batches, baselines = _lesions.PARTS
+load, split, fold, ids, batches = _lesions.PARTS
+baselines = _lesions_scores.baselines
 optimizer = isic2017_improved.optimizer
 validate, evaluate = isic2017_improved.validate, isic2017_improved.evaluate
 

@@ -9,7 +9,7 @@ validation pictures. All else is to learn from. The grids that it chooses from w
 of the first three seeds of both were known; chapter 18 says what that changed.
 """
 
-from unetbook.recipes import _touching
+from unetbook.recipes import _touching, _touching_scores
 
 NAME = "usiigaci-weights"
 SUMMARY = "touching cells: gaps, and border weights where cells are near"
@@ -49,4 +49,5 @@ PASSPORT = {
     "license": "MIT for the code and the pictures",
 }
 
-load, split, ids, build, optimizer, batches, validate, evaluate, baselines = _touching.PARTS
+load, split, ids, build, optimizer, batches = _touching.PARTS
+validate, evaluate, baselines = _touching_scores.PARTS
