@@ -126,6 +126,7 @@ def test_a_quick_run_of_each_lab(name, tmp_path, monkeypatch, eager):
     few = FEW.get(name, "")
     monkeypatch.setattr(lab, "ARMS", {arm: options for arm, options in lab.ARMS.items() if few in arm})
     monkeypatch.setattr(lab, "PAIRS", [pair for pair in lab.PAIRS if set(pair) <= set(lab.ARMS)])
+    monkeypatch.setitem(lab.QUICK, "steps", 1)
     assert lab.NAME == name and (len(lab.SEEDS) >= 5 or not lab.PAIRS)  # without pairs it claims nothing
     if lab is lab_family:  # it takes its rates from another lab's result
         rates = {"mean": {arm: {"dice": 0.5} for arm in lab_family_rates.ARMS}}

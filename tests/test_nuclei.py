@@ -246,6 +246,8 @@ def test_depth_is_chosen_that_parts_two_nuclei_and_leaves_a_waist_whole(monkeypa
 def test_a_quick_run_writes_scores_choices_and_weights(name, folder, tmp_path, monkeypatch, capsys, eager_training):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
+    monkeypatch.setitem(dsb2018_unet.QUICK, "steps", 1)
+    monkeypatch.setattr(dsb2018_unetpp, "SIDE", 32)  # of the image that heads are timed on
     assert __main__.main(["run", name, "--quick", "--seeds", "0"]) == 0
     assert "dsb at least 0.55: NOT met (a quick run: means nothing)" in capsys.readouterr().out
     result = json.loads((tmp_path / f"runs/quick/{name}.json").read_text())

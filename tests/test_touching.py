@@ -274,6 +274,7 @@ def test_a_quick_run(recipe, folder, tmp_path, monkeypatch, eager_training):
     monkeypatch.setenv("UNETBOOK_DATA", str(folder))
     monkeypatch.setattr(_touching, "SIDE", SIDE)
     monkeypatch.setattr(_touching, "LARGE", 10_000)
+    monkeypatch.setitem(recipe.QUICK, "steps", 1)
     assert __main__.main(["run", recipe.NAME, "--quick", "--seeds", "0"]) == 0
     result = json.loads((tmp_path / f"runs/quick/{recipe.NAME}.json").read_text())
     entry = result["seeds"]["0"]
