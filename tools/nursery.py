@@ -69,8 +69,7 @@ def environment():
         os.environ.pop("JUPYTER_PATH")
         if before is not None:
             os.environ["JUPYTER_PATH"] = before
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(nursery.pid, signal.SIGTERM)  # and with it kernels that nobody ended
+        nursery.terminate()
         nursery.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -82,6 +81,7 @@ def serve(place: str) -> None:
     threads = "/proc/self/task"  # where Linux counts them; elsewhere nobody knows that there is one
     alone = os.path.isdir(threads) and len(os.listdir(threads)) == 1
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries kernels that have ended
+    signal.signal(signal.SIGTERM, _end)
     server = socket.socket(socket.AF_UNIX)
     server.bind(place)
     server.listen()
@@ -99,9 +99,20 @@ def serve(place: str) -> None:
         _become_a_kernel(argv, folder, variables, alone)
 
 
+def _end(*_):
+    """End kernels that nobody ended, and go after them: dead ones may stay where no parent buries them."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    os._exit(0)
+
+
 def _become_a_kernel(argv, folder, variables, alone):
     """What ``python -m ipykernel_launcher`` does, in a process that has imported Keras."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables | {"JPY_PARENT_PID": str(os.getppid())})
