@@ -106,10 +106,11 @@ def test_an_interval_is_told_with_its_signs():
 
 
 FEW = {  # what the arms that are tried have in their names, where the others only repeat them on other pictures
-    "lab-augmentation": "5 ",
+    "lab-augmentation": ", long",
     "lab-family": "nuclei",
     "lab-family-rates": "lesions, U-Net, ",
     "lab-losses": ", 20",
+    "lab-optimization": "0.001",
     "lab-skips": "fine",
     "lab-transfer": "near, 5,",
     "lab-unetpp": "coarse, L",
