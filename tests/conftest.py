@@ -10,6 +10,7 @@ module, the browser in ``test_pages.py``.
 """
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -19,6 +20,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish():
+    """Keep the garbage collector from looking at all that was imported, a million objects, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ with threads cannot be forked safely; then, and where nobody counts them, kernel
 """
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -78,6 +79,8 @@ def serve(place: str) -> None:
     """Fork a kernel for each launcher that calls, until the process is ended."""
     import keras  # noqa: F401
 
+    gc.collect()
+    gc.freeze()  # kernels need not look for garbage among what is imported
     threads = "/proc/self/task"  # where Linux counts them; elsewhere nobody knows that there is one
     alone = os.path.isdir(threads) and len(os.listdir(threads)) == 1
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries kernels that have ended
