@@ -30,7 +30,7 @@ FLOORS = [
     {"recipes"},
     {"__main__"},
 ]
-ONLY_FOR_READERS = {"show"}  # imported by chapters, recipes and __main__
+ONLY_FOR_READERS = {"show", "exercise"}  # imported by chapters, recipes and __main__
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

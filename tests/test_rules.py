@@ -92,10 +92,20 @@ BREAKS = {
     "no take-away": (in_text("## Take-away", "## Farewell"), "ends with ## Take-away"),
     "no source": (in_text("(https://arxiv.org/abs/1505.04597)", ""), "links to no paper"),
     "one exercise": (in_text("### Exercise 2: do it", "### More"), "1 exercises"),
-    "solution not folded": (lambda n: [c.metadata.clear() for c in n.cells], "exercise 1 ends with"),
-    "no solution": (in_text("Solution", ""), "exercise 1 ends with"),
+    "solution not folded": (lambda n: [c.metadata.clear() for c in n.cells], "exercise 1 has a line Solution"),
+    "no solution": (in_text("Solution", ""), "exercise 1 has a line Solution"),
     "exercises misnumbered": (in_text("Exercise 2:", "Exercise 3:"), "numbered from 1"),
 }
+
+
+def test_an_exercise_may_have_cells_to_change_before_its_solution():
+    notebook = good_chapter()
+    place = next(k for k, cell in enumerate(notebook.cells) if "### Exercise 1" in cell.source)
+    notebook.cells[place].source = "### Exercise 1: do it\n\nHow?"
+    notebook.cells.insert(place + 1, code("mine = None"))
+    assert any("exercise 1 has a line Solution" in problem for problem in rules.contract(notebook))
+    notebook.cells.insert(place + 2, new_markdown_cell("Solution"))
+    assert rules.contract(notebook) == []
 
 
 def test_a_good_chapter_has_no_problems(tmp_path):

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 # Chapters that keep the second edition's rules; the others are counted, and held to what they keep already.
-REWRITTEN: tuple[str, ...] = ()
+REWRITTEN: tuple[str, ...] = ("00-primer", "02-architecture", "05-overlap-tile")
 HEAD = ("What you'll do", "What you'll learn", "What you need", "Time")
 TIMES = re.compile(r"\*\*Time\*\*: \d+ minutes to read, \d+ to run on two CPU cores")
 FOOT = ("Take-away", "Sources")
@@ -216,20 +216,27 @@ def tolerances(notebook, spread: list[dict]) -> list[str]:
 
 
 def _exercises(notebook) -> list[str]:
-    """Each ``### Exercise N: ...`` ends in the line Solution, and the next cell is the solution, folded."""
-    problems, number = [], 0
+    """Each ``### Exercise N: ...`` has a line Solution, and the cell after it is the solution, folded.
+
+    Between the two may stand what the reader is to change, and the cell that checks it.
+    """
+    problems, number, waiting = [], 0, None
     for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
         if cell.cell_type != "markdown":
             continue
         found = re.findall(r"^### Exercise (\d+): \S", cell.source, flags=re.MULTILINE)
-        if not found:
-            continue
-        number += 1
-        if found != [str(number)]:
-            problems.append(f"exercises are numbered from 1, one a cell: found {found} where {number} is due")
+        if re.search(r"^##", cell.source, flags=re.MULTILINE) and waiting:
+            problems.append(waiting)
+            waiting = None
+        if found:
+            number += 1
+            waiting = f"exercise {number} has a line Solution at its end, and a code cell tagged hide-cell follows"
+            if found != [str(number)]:
+                problems.append(f"exercises are numbered from 1, one a cell: found {found} where {number} is due")
         folded = following is not None and following.cell_type == "code" and "hide-cell" in tags(following)
-        if cell.source.strip().split("\n")[-1].strip("*") != "Solution" or not folded:
-            problems.append(f"exercise {number} ends with the line Solution, and a code cell tagged hide-cell follows")
+        if cell.source.strip().split("\n")[-1].strip("*") == "Solution" and folded:
+            waiting = None
+    problems += [waiting] if waiting else []
     if number < EXERCISES:
         problems.append(f"{number} exercises (### Exercise N: ...); at least {EXERCISES} should be there")
     return problems
