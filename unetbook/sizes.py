@@ -182,17 +182,22 @@ def multiply_adds(model) -> int:
 
     The model must be built for one input size. Raises ``ValueError`` where height or width are open.
     """
-    total = 0
-    for layer in model.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is None or len(kernel.shape) != 4:
-            continue
-        # A transposed convolution multiplies its kernel by each pixel that comes in, others do for each that goes out.
-        height, width = (layer.input if type(layer).__name__ == "Conv2DTranspose" else layer.output).shape[1:3]
-        if None in (height, width):
-            raise ValueError(f"the size of {layer.name!r} is open: build the model for one size, such as (256, 256, 1)")
-        total += math.prod(kernel.shape) * height * width
-    return total
+    return sum(map(layer_multiply_adds, model.layers))
+
+
+def layer_multiply_adds(layer) -> int:
+    """The same for one layer of a live model; 0 for a layer that does not convolve. Chapter 02.
+
+    Raises ``ValueError`` where its height or width are open.
+    """
+    kernel = getattr(layer, "kernel", None)
+    if kernel is None or len(kernel.shape) != 4:
+        return 0
+    # A transposed convolution multiplies its kernel by each pixel that comes in, others do for each that goes out.
+    height, width = (layer.input if type(layer).__name__ == "Conv2DTranspose" else layer.output).shape[1:3]
+    if None in (height, width):
+        raise ValueError(f"the size of {layer.name!r} is open: build the model for one size, such as (256, 256, 1)")
+    return math.prod(kernel.shape) * height * width
 
 
 def _skip_crop(level: int, depth: int) -> int:
