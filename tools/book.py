@@ -30,7 +30,7 @@ def copy_source(source: Path) -> list[Path]:
         (source / folder).mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml", "tools/site_extension.py"):
         shutil.copy(ROOT / name, source / name)
-    for name in ("extra", "results", "_static"):
+    for name in ("chapters/code", "extra", "results", "_static"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name)
     copied = []

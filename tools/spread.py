@@ -25,6 +25,8 @@ SHIFTS = (0, 100, 200, 300, 400)  # added to every training seed of a chapter; 0
 RECORDER = """
 import json
 
+import keras
+
 from unetbook import contract, training
 
 
@@ -45,7 +47,9 @@ def shifted(set_seed, tiles):
 
 
 contract.expect = record
-training.set_seed, training.Tiles.__init__ = shifted(training.set_seed, training.Tiles.__init__)
+keras.utils.set_random_seed, training.Tiles.__init__ = shifted(  # training.set_seed calls the first
+    keras.utils.set_random_seed, training.Tiles.__init__
+)
 """
 
 
