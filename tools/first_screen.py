@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from tools import book, browser, pairs, rules
+from tools import book, browser, contents, pairs, rules
 
 WIDTH, HEIGHT = 1280, 900
 
@@ -64,7 +64,7 @@ def below(measured: dict[str, int | None]) -> list[str]:
 def numbered(site: Path) -> list[Path]:
     """Return the pages of the chapters with a number in the built site, in order."""
     pages = [site / re.sub(r"\.ipynb$", ".html", name) for name in pairs.toc_files()]
-    return [page for page in pages if re.match(r"\d\d-", page.name) and not page.name.startswith("00-")]
+    return [page for page in pages if contents.name_number(page.name)]
 
 
 def main() -> int:
