@@ -12,7 +12,7 @@ JAX_BIN := $(subst .venv,.venv-jax,$(BIN))
 COMPILE := compile --quiet --universal --python-version 3.11 --fork-strategy fewest --emit-build-options --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test portability lab chapters pages spread benchmarks hero logo lock clean
+.PHONY: help environment book test portability lab chapters pages study-pages spread benchmarks hero logo lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ chapters: environment ## execute what changed (one: ONLY=02-architecture, all th
 
 pages: environment ## how long each page is, beside what it may be
 	@$(BIN)/python -m tools.pages
+
+study-pages: environment ## write the pages on how each study was checked, from results/
+	@$(BIN)/python -m tools.study_pages
 
 spread: environment ## measure how much the promised numbers vary, for their tolerances (ONLY=02-architecture)
 	@$(BIN)/python -m tools.spread $(if $(ONLY),--only $(ONLY))
