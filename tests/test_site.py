@@ -194,3 +194,18 @@ def test_a_site_with_a_real_address_has_its_buttons_its_page_and_its_mark(tmp_pa
     assert "../_sources/chapters/index.ipynb" in links and "pages/one.html" in links
     assert "somebody" not in page and 'href="../index.html"' in page
     assert 'src="../_static/logo.svg"' in first and 'href="../_static/favicon.png"' in first
+
+
+# --- folds of solutions -----------------------------------------------------------------------------------------------
+
+FOLD = (
+    '<div class="cell tag_hide-cell docutils container">\n<details class="admonition hide above-input">\n'
+    '<summary aria-label="Toggle hidden content">\n<p class="collapsed admonition-title">Show the code</p>\n'
+    '<p class="expanded admonition-title">Hide the code</p>\n</summary>'
+)
+
+
+def test_the_fold_below_the_word_solution_has_that_name():
+    named = site_extension.named_solutions(f"<p>Solution</p>\n{FOLD}\n<p>More</p>\n{FOLD}")
+    assert named.count(">Solution</p>") == 2 and "<p>Solution</p>" not in named
+    assert named.endswith(f"<p>More</p>\n{FOLD}")

@@ -1,13 +1,21 @@
-"""Sphinx extension: leave out of the pages what would load code from elsewhere, or lead nowhere.
+"""Sphinx extension: leave out of the pages what would load code from elsewhere, or lead nowhere; name what is folded.
 
 Jupyter Book brings Thebe, which runs cells on a page with a script from another host. The book offers Colab and Binder
 instead, and no button starts Thebe, so its scripts are dead weight. And while the repository's address is the
 placeholder, the buttons for Colab, Binder and the repository would lead nowhere. The build copies this file alone, and
 Sphinx imports it by its bare name: it imports nothing of ours.
+
+In Jupyter, a solution is a folded cell below the word Solution; on a page, the fold itself is called so.
 """
+
+import re
 
 PLACEHOLDER = "OWNER"  # stands in _config.yml for the owner of the repository until there is one
 BUTTONS = ("use_repository_button", "use_source_button", "use_edit_page_button", "use_issues_button")
+SOLUTION = re.compile(
+    r"<p>Solution</p>(\s*<div class=\"cell[^>]*>\s*<details[^>]*>\s*<summary[^>]*>\s*)"
+    r"(<p class=\"collapsed[^>]*>)[^<]*(</p>\s*<p class=\"expanded[^>]*>)[^<]*(</p>)"
+)
 
 
 def is_placeholder(address: str) -> bool:
@@ -36,8 +44,20 @@ def drop_thebe(app, pagename, templatename, context, doctree):
     context["script_files"] = [script for script in context["script_files"] if not is_thebe(script)]
 
 
+def named_solutions(body: str) -> str:
+    """Return the body of a page on which the fold below the word Solution has that name, and the word is gone."""
+    return SOLUTION.sub(r"\1\2Solution\3Solution\4", body)
+
+
+def name_solutions(app, pagename, templatename, context, doctree):
+    """Name the folds of solutions on a page."""
+    if "body" in context:
+        context["body"] = named_solutions(context["body"])
+
+
 def setup(app):
     """Register with Sphinx."""
     app.connect("config-inited", drop_dead_buttons)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", name_solutions)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
