@@ -25,7 +25,7 @@ ESCAPES: dict[str, list[str]] = {
     "09-weight-maps": ["def explain_absence():", "if real is None:"],
     "12-unetpp": ["milliseconds = {level: [] for level in pruned_paper}"],
     "15-em-membranes": ["def explain_absence():", *["if slices is None:"] * 4],
-    "16-nuclei": ["def explain_absence():", *["if examples is None:"] * 3],
+    "16-nuclei": ["worst = {}"],
     "17-skin-lesions": ["try:", *["if real is None:"] * 2],
     "18-touching-cells": ["try:", *["if real is None:"] * 3],
 }
@@ -105,7 +105,7 @@ def test_all_notebooks_together_are_small():
     assert sum(chapter.with_suffix(".ipynb").stat().st_size for chapter in CHAPTERS) < rules.ALL_TOGETHER
 
 
-@pytest.mark.parametrize("chapter", [c for c in CHAPTERS if NUMBERED.match(c.stem)], ids=lambda path: path.stem)
+@every_chapter
 def test_a_page_is_no_longer_than_it_may_be(chapter):
     assert counts.problems(chapter.stem, counts.of(notebook_of(chapter))) == []
 

@@ -17,8 +17,6 @@ def rows() -> list[list[str]]:
     """Return one row a chapter: its name, whether it is rewritten, and its counts."""
     table = []
     for chapter in pairs.chapters():
-        if not chapter.stem[:1].isdigit():
-            continue
         found = counts.of(pairs.combined(chapter))
         over = counts.over(chapter.stem, found)
         notebook = chapter.with_suffix(".ipynb")
