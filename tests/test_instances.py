@@ -146,6 +146,33 @@ def test_watershed_finds_the_maxima_that_scikit_image_finds():
         assert same_objects(instances.from_probabilities(landscape, "distance", depth=depth), expected)
 
 
+@pytest.mark.parametrize("kind", ["hills", "serpentine"])
+def test_where_sweeps_do_not_come_to_rest_the_maxima_are_the_same(kind, monkeypatch):
+    rng = np.random.default_rng(5)
+    landscape = blurred(rng.normal(0, 30, (60, 70)).astype(np.float32), 2)
+    if kind == "serpentine":
+        walls = np.zeros((60, 70), bool)
+        walls[4::4] = True
+        walls[4::8, -3:] = walls[8::8, :3] = False
+        landscape = np.where(walls, 0, 3 + np.linspace(0, 5, 60)[:, None] + landscape / 100).astype(np.float32)
+    found = {}
+    for sweeps in (0, 3, 10**6):
+        monkeypatch.setattr(instances, "SWEEPS", sweeps)
+        found[sweeps] = instances.distance(landscape, depth=1)
+    assert found[10**6].max() > (1 if kind == "hills" else 0)
+    assert np.array_equal(found[0], found[10**6]) and np.array_equal(found[3], found[10**6])
+
+
+def test_a_long_corridor_does_not_take_a_sweep_a_pixel(monkeypatch):
+    swept = []
+    monkeypatch.setattr(
+        instances.cv2, "dilate", lambda level, cross, dilate=cv2.dilate: swept.append(0) or dilate(level, cross)
+    )
+    corridor = np.linspace(1, 3, 3000)[None].astype(np.float32)
+    assert instances.distance(corridor, depth=1).max() == 1
+    assert len(swept) <= 2 * instances.SWEEPS
+
+
 def test_a_lower_hill_counts_where_it_rises_by_more_than_depth():
     hills = np.array([[0, 2, 5, 3, 4.5, 1, 0, 1.9, 0]])
     assert instances.distance(hills, depth=1).tolist() == [[0, 1, 1, 1, 2, 2, 0, 3, 0]]

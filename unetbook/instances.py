@@ -9,11 +9,12 @@ and returns what ``from_probabilities`` does, with the same errors. Taught in ch
 import cv2
 import numpy as np
 from scipy import ndimage
-from skimage import segmentation
+from skimage import morphology, segmentation
 
 from unetbook import labels
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))  # a pixel and its 4 neighbors
+SWEEPS = 200  # further than a level goes in an object; a serpentine needs as many as it is long
 
 
 def from_probabilities(prediction, way="components", threshold=0.5, smallest=0, **options) -> np.ndarray:
@@ -185,12 +186,17 @@ def _flood(landscape, mask, depth):
 
 
 def _reconstruct(level, landscape):
-    """Grayscale reconstruction: each pixel rises to its highest neighbor, never above the landscape, until at rest."""
-    while True:
+    """Grayscale reconstruction: each pixel rises to its highest neighbor, never above the landscape, until at rest.
+
+    A sweep takes each level one pixel further, and objects need few. Where it has a long way, as along a winding
+    corridor, scikit-image takes over, which is slower for objects and does not mind the way.
+    """
+    for _ in range(SWEEPS):
         higher = np.minimum(cv2.dilate(level, _CROSS), landscape)
         if np.array_equal(higher, level):
             return level
         level = higher
+    return morphology.reconstruction(level, landscape, footprint=_CROSS)
 
 
 def _depths(mask):
