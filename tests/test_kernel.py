@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tools import book, kernel
 
-SHOW_DATA = "import os\nprint(os.environ.get('UNETBOOK_DATA'), os.environ['UNETBOOK_SCALE'])"
+SHOW_DATA = "import os\nprint(os.environ.get('UNETBOOK_DATA'), os.environ['UNETBOOK_STRICT'])"
 
 
 def run(source, folder):
@@ -35,10 +35,10 @@ def test_a_stream_is_stored_whole_however_it_came(tmp_path):
 
 def test_environment_is_put_back(monkeypatch, tmp_path):
     monkeypatch.setenv("UNETBOOK_DATA", "/real")
-    monkeypatch.delenv("UNETBOOK_SCALE", raising=False)
+    monkeypatch.delenv("UNETBOOK_STRICT", raising=False)
     with kernel.environment():
-        assert run(SHOW_DATA, tmp_path).outputs[0].text == "None quick\n"
-    assert os.environ["UNETBOOK_DATA"] == "/real" and "UNETBOOK_SCALE" not in os.environ
+        assert run(SHOW_DATA, tmp_path).outputs[0].text == "None 1\n"
+    assert os.environ["UNETBOOK_DATA"] == "/real" and "UNETBOOK_STRICT" not in os.environ
 
 
 def write(path, *cells):
@@ -52,7 +52,7 @@ def test_book_executes_only_chapters_with_local_data(tmp_path):
     before = plain.read_bytes()
     book.show_real_data([tagged, plain], str(tmp_path))
     shown = nbformat.read(tagged, as_version=4).cells[0].outputs[0].text
-    assert shown == f"{tmp_path} quick\n"
+    assert shown == f"{tmp_path} 1\n"
     assert plain.read_bytes() == before
 
 

@@ -45,13 +45,13 @@ def write_settings(folder: Path) -> None:
 
 @contextmanager
 def environment(**changes: str | None):
-    """Set what a chapter's kernel sees, then put it back: quick scale, broken promises raise, no data, quiet C++ code.
+    """Set what a chapter's kernel sees, then put it back: broken promises raise, no data, quiet C++ code.
 
     ``changes`` are environment variables that the caller wants otherwise; None removes one.
     """
     with tempfile.TemporaryDirectory() as folder:
         write_settings(Path(folder))
-        fixed = {"UNETBOOK_SCALE": "quick", "UNETBOOK_STRICT": "1", "UNETBOOK_DATA": None, "IPYTHONDIR": folder}
+        fixed = {"UNETBOOK_STRICT": "1", "UNETBOOK_DATA": None, "IPYTHONDIR": folder}
         wanted = fixed | changes
         before = {name: os.environ.get(name) for name in wanted}
         _set(wanted)
