@@ -110,6 +110,13 @@ def test_notebook_can_be_downloaded(site, page):
     nbformat.validate(nbformat.read(site / "_sources" / notebook, as_version=4))
 
 
+def test_folds_of_solutions_are_named(site):
+    """The theme's folds are found by their shape: another version of it would leave the word where it stood."""
+    texts = {page: (site / page).read_text(encoding="utf-8") for page in NOTEBOOKS}
+    assert [page for page, text in texts.items() if "<p>Solution</p>" in text] == []
+    assert sum(text.count('collapsed admonition-title">Solution</p>') for text in texts.values()) > len(NOTEBOOKS)
+
+
 def test_numbers_in_the_contents_are_those_of_the_files(site):
     """In the side bar, in the title of a page, and in the links to the pages before and after it."""
     wanted = {}
