@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import augment, average_precision, family, pruning, run_lengths, tiling, timing, weight_map
-from unetbook.recipes._provenance import provenance
+from studies.provenance import provenance
 
 BENCHMARKS = {
     "tiling": tiling.run,

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from benchmarks import timing
-from unetbook import losses, sizes
-from unetbook.recipes import lab_family_rates
+from studies import labs
+from unetbook import losses, nets, sizes
 
 SIDE = 256
 TILES, TILE = 4, 96  # of one training step, as in the lab
@@ -16,7 +16,7 @@ def run(repeats=timing.REPEATS) -> dict:
     rng = np.random.default_rng(0)
     image = rng.random((1, SIDE, SIDE, 3), np.float32)
     tiles, masks = rng.random((TILES, TILE, TILE, 3), np.float32), rng.integers(0, 2, (TILES, TILE, TILE), np.int32)
-    networks = {name: lab_family_rates.network(name, (None, None, 3)) for name in lab_family_rates.NETWORKS}
+    networks = {name: network(name, (None, None, 3)) for name in labs.NETWORKS}
     for model in networks.values():
         model.compile(keras.optimizers.Adam(), losses.cross_entropy, jit_compile=False)  # as training.fit on a CPU
     answers = [lambda model=model: model.predict_on_batch(image) for model in networks.values()]
@@ -29,7 +29,7 @@ def run(repeats=timing.REPEATS) -> dict:
         "setting": f"answer: one image of {SIDE} x {SIDE} x 3; step: {TILES} tiles of {TILE} x {TILE}, Adam",
         "networks": {
             name: {
-                "multiply_adds": sizes.multiply_adds(lab_family_rates.network(name, (SIDE, SIDE, 3))),
+                "multiply_adds": sizes.multiply_adds(network(name, (SIDE, SIDE, 3))),
                 **{
                     what: {
                         "seconds": timing.spread(of[name]),
@@ -41,3 +41,9 @@ def run(repeats=timing.REPEATS) -> dict:
             for name in networks
         },
     }
+
+
+def network(name, shape) -> keras.Model:
+    """One network of ``lab-family-rates`` for two classes."""
+    options = dict(labs.NETWORKS[name])
+    return getattr(nets, options.pop("network"))(shape, 2, **options)
