@@ -1,11 +1,11 @@
-"""``python -m unetbook list | fetch | run | predict | score``: measured runs, and your images. Chapters 15, 16."""
+"""``python -m unetbook list | fetch | predict | score``: data sets and networks at hand, and your images."""
 
 import argparse
 import importlib
 import logging
 import sys
 
-from unetbook import recipes, results
+from unetbook import kept, results
 
 DATASETS = ("dsb2018", "isbi2012", "isic2017", "usiigaci")
 
@@ -23,25 +23,18 @@ def main(arguments=None) -> int:
         print(f"unetbook: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        hint = "; the same command resumes after the last finished epoch" if options.command is _run else ""
-        print(f"unetbook: stopped{hint}", file=sys.stderr)
+        print("unetbook: stopped", file=sys.stderr)
         return 130
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m unetbook", description="Measured runs of the U-Net book")
-    commands = parser.add_subparsers(required=True, metavar="list | fetch | run | predict | score")
-    command = commands.add_parser("list", help="name the recipes, and what data and weights are at hand")
+    parser = argparse.ArgumentParser(prog="python -m unetbook", description="Networks for your images")
+    commands = parser.add_subparsers(required=True, metavar="list | fetch | predict | score")
+    command = commands.add_parser("list", help="name the data sets and networks, and what is at hand")
     command.set_defaults(command=_list)
     command = commands.add_parser("fetch", help="show where a data set lies, or how to get it")
     command.add_argument("dataset", choices=DATASETS)
     command.set_defaults(command=_fetch)
-    command = commands.add_parser("run", help="train and score a recipe; a stopped run resumes")
-    command.add_argument("recipe", help="a name that `list` shows")
-    command.add_argument("--seeds", type=int, nargs="+", help="seeds to run (default: the recipe's own)")
-    command.add_argument("--out", help="folder of the result file (default: results)")
-    command.add_argument("--quick", action="store_true", help="a smoke run of seconds into runs/quick")
-    command.set_defaults(command=_run)
     command = commands.add_parser("predict", help="label images, and overlays, of your pictures by a stored network")
     command.add_argument(
         "--model", required=True, help="a network that `list` shows, or a .keras file of your own (unetbook.Segmenter)"
@@ -63,24 +56,7 @@ def _parser():
     return parser
 
 
-def _state(name):
-    """Whether a recipe is measured, with all its seeds and arms, or begun, or neither; or its result is damaged."""
-    try:
-        seeds = recipes.result(name).get("seeds", {})
-    except FileNotFoundError:
-        return ""
-    except (AttributeError, OSError, ValueError):
-        return "damaged"
-    recipe = recipes.get(name)
-    arms = set(getattr(recipe, "ARMS", ()))
-    whole = [seed for seed, entry in seeds.items() if arms <= set(entry.get("arms", ()))]
-    return "measured" if {str(seed) for seed in recipe.SEEDS} <= set(whole) else "begun"
-
-
 def _list(options) -> int:
-    print("recipes: python -m unetbook run NAME")
-    for name in recipes.names():
-        print(f"  {name:20} {_state(name):9} {recipes.get(name).SUMMARY}")
     print("data: python -m unetbook fetch NAME")
     for name in DATASETS:
         try:
@@ -89,14 +65,12 @@ def _list(options) -> int:
             place = "not at hand"
         print(f"  {name:20} {place}")
     print("weights: python -m unetbook predict --model NAME_OR_FILE --out FOLDER PICTURES")
-    from unetbook import segmenter, store  # Keras takes seconds to import
-
-    for name, stem in segmenter.NAMES.items():
+    for name, stem in kept.NAMES.items():
         print(f"  {name:20} {stem}.keras")
 
     for path in sorted((results.folder() / "weights").glob("*.keras")):
         try:
-            task = store.passport(path).get("task", "")
+            task = kept.passport(path).get("task", "")
         except (OSError, ValueError):
             task = "damaged: get it again"
         print(f"  {path}  {task}")
@@ -145,47 +119,6 @@ def _finished(done, what) -> int:
     for file, problem in done.problems.items():
         print(f"unetbook: {problem if str(file) in problem else f'{file}: {problem}'}", file=sys.stderr)
     return 1 if done.problems or not done.values else 0
-
-
-def _run(options) -> int:
-    try:
-        recipe = recipes.get(options.recipe)
-    except ValueError as error:
-        print(f"unetbook: {error}", file=sys.stderr)
-        return 2
-    from unetbook.recipes import _lab, _run  # after the name is checked: Keras takes seconds to import
-
-    harness, show = (_lab, _show_lab) if hasattr(recipe, "ARMS") else (_run, _show)
-    show(harness.run(recipe, options.seeds, options.out, options.quick))
-    return 0
-
-
-def _show_lab(result):
-    """Print each arm's mean scores, and each difference with its 95 % interval."""
-    for arm, scores in result.get("mean", {}).items():
-        print(f"{arm:32}  " + "".join(f"{name} {value:.4f}  " for name, value in scores.items()))
-    for pair, scores in result.get("differences", {}).items():
-        for name, difference in scores.items():
-            low, high = difference["low"], difference["high"]
-            interval = "" if low is None else f"  [{low:+.4f}, {high:+.4f}]"
-            print(f"{pair}, {name}: {difference['mean']:+.4f}{interval}  ({difference['pairs']} pairs)")
-
-
-def _show(result):
-    """Print the scores beside those of the baselines, and whether the target was met."""
-    rows = {name: entry["scores"] for name, entry in result["baselines"].items()}
-    rows |= {f"seed {seed}": entry["scores"] for seed, entry in result.get("seeds", {}).items()}
-    if "mean" not in result:
-        return
-    rows["mean"] = result["mean"]
-    print(" " * 20 + "".join(f"{name:>18}" for name in result["mean"]))
-    for row, scores in rows.items():
-        print(f"{row:20}" + "".join(f"{value:18.4f}" for value in scores.values()))
-    quick = " (a quick run: means nothing)" if result["quick"] else ""
-    for name, most in result["target"].items():
-        print(f"{name} at most {most}: {'met' if result['mean'][name] <= most else 'NOT met'}{quick}")
-    for name, least in result.get("least", {}).items():
-        print(f"{name} at least {least}: {'met' if result['mean'][name] >= least else 'NOT met'}{quick}")
 
 
 if __name__ == "__main__":

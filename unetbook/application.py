@@ -1,4 +1,4 @@
-"""A stored network on a reader's own images. Chapter 16.
+"""A stored network on a reader's own images.
 
 ``python -m unetbook predict`` calls this. One bad file does not stop the others: it is named, and counted.
 """

@@ -1,16 +1,16 @@
-"""Test-time averaging: the mean of what a network says of an image in several positions. Chapters 15 and 16."""
+"""Test-time averaging: the mean of what a network says of an image in several positions."""
 
 import cv2
 import numpy as np
 
-from unetbook import tiling
+from unetbook import checks, tiling
 
 
 def eight(predict, image) -> np.ndarray:
     """Mean over the four turns by 90 degrees and their mirror images; exact, no pixel is interpolated.
 
     predict: a function of one image (H, W, C) that returns an array (H, W, K), such as probabilities. Average
-    probabilities, not logits: a mean of logits is dominated by the most certain. Returns float32 (H, W, K). Chapter 16.
+    probabilities, not logits: a mean of logits is dominated by the most certain. Returns float32 (H, W, K).
     """
     total = 0
     for turns in range(4):
@@ -26,10 +26,9 @@ def rotations(predict, image, count=7) -> np.ndarray:
 
     The image is mirrored beyond its edges, rotated about its center (bilinear), predicted and rotated back; the first
     position is the image itself. The paper does not name the angles. predict and result: as for ``eight``. Raises
-    ``ValueError`` for a count below 1. Source: section 4. Chapter 15.
+    ``ValueError`` for a count below 1. Source: section 4.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count!r}")
+    checks.whole(count, "count", 1)
     height, width = image.shape[:2]
     side = int(np.ceil(np.hypot(height, width))) + 2
     top, left = (side - height) // 2, (side - width) // 2

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unetbook import instances
+from unetbook import checks, instances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Choices:
 
     way: a name of ``WAYS``. threshold: least value of a pixel, a probability in (0, 1]; of distances in pixels.
     smallest: pixels, at the size at which the network works; smaller objects become background. depth, core, grow,
-    smallest_seed: as in ``instances``. Chapters 10 and 18.
+    smallest_seed: as in ``instances``.
     """
 
     way: str
@@ -76,21 +76,15 @@ def classes(maps, threshold=None) -> np.ndarray:
     maps: probabilities (H, W, classes). Returns int32 (H, W). Raises ``ValueError`` for a threshold of more classes.
     """
     if maps.shape[2] <= 2:
-        return (maps[..., -1] >= _threshold(0.5 if threshold is None else threshold)).astype(np.int32)
+        return (maps[..., -1] >= checks.threshold(0.5 if threshold is None else threshold)).astype(np.int32)
     if threshold is not None:
         raise ValueError(f"of {maps.shape[2]} classes the most probable is taken: leave out threshold={threshold!r}")
     return maps.argmax(axis=2).astype(np.int32)
 
 
 def one_piece(maps, threshold=0.5) -> np.ndarray:
-    """The last class as one piece without holes (``instances.one_piece``): int32 (H, W), 0 and 1. Chapter 17."""
+    """The last class as one piece without holes (``instances.one_piece``): int32 (H, W), 0 and 1."""
     return instances.one_piece(maps[..., -1], threshold).astype(np.int32)
-
-
-def _threshold(value):
-    if not 0 < value <= 1:
-        raise ValueError(f"threshold must be greater than 0 and at most 1, not {value!r}")
-    return value
 
 
 def _of_instances(way):

@@ -1,4 +1,4 @@
-"""Label images in two folders, compared file by file. Chapters 06 and 16.
+"""Label images in two folders, compared file by file.
 
 ``python -m unetbook score`` calls this. One bad file does not stop the others: it is named, and counted.
 """
@@ -29,7 +29,7 @@ def score(truth, predicted, csv_file=None) -> Done:
     components are its objects, and a warning says so. csv_file: write the rows, empty for a truth without an answer.
     Returns {file of the truth: {score: value}}, and the problems: truth without an answer and answers without a truth
     among them. Raises ``FileNotFoundError`` and ``ValueError`` for folders, also as csv_file, and where two files of a
-    folder have one stem. Chapters 06 and 16.
+    folder have one stem.
     """
     if csv_file:
         drafts.check_target(csv_file)

@@ -1,4 +1,4 @@
-"""Files that appear when they are complete: nothing is half-written, and no draft stays behind. Chapters 15 and 16."""
+"""Files that appear when they are complete: nothing is half-written, and no draft stays behind."""
 
 import os
 from pathlib import Path

@@ -1,36 +1,14 @@
 """What a live model does to positions: its grid, the margin that it cuts, and the pixels that an output pixel sees.
 
 The graph of a Keras functional model is walked twice: forward for sizes, backward for the input that a block of output
-pixels needs. ``unetbook.tiling`` plans its tiles with it, for any model made of the layers below. Chapter 05.
+pixels needs. ``unetbook.tiling`` plans its tiles with it, for any model made of layers that ``operations`` knows.
 """
 
 from typing import NamedTuple
 
-from keras import Model, layers
+from keras import layers
 
-_WINDOWED = (
-    layers.Conv2D,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv2D,
-    layers.MaxPooling2D,
-    layers.AveragePooling2D,
-)
-_POINTWISE = (
-    layers.InputLayer,
-    layers.Activation,
-    layers.ReLU,
-    layers.LeakyReLU,
-    layers.ELU,
-    layers.Softmax,
-    layers.Dropout,
-    layers.SpatialDropout2D,
-    layers.BatchNormalization,
-    layers.Rescaling,
-    layers.Add,
-    layers.Average,
-    layers.Multiply,
-    layers.Concatenate,
-)
+from unetbook import operations
 
 
 class Geometry(NamedTuple):
@@ -53,13 +31,10 @@ class Geometry(NamedTuple):
 
 
 def of(model) -> Geometry:
-    """The geometry of a Keras functional model with one image input and outputs at the input's resolution.
-
-    Chapter 05.
-    """
+    """The geometry of a Keras functional model with one image input and outputs at the input's resolution."""
     nodes = _nodes(model)
-    whole_image = next((op.name for op, _ in nodes if _reach(op) == "whole image"), None)
-    padded = any(getattr(op, "padding", None) == "same" and _kernel(op) > 1 for op, _ in nodes)
+    whole_image = next((op.name for op, _ in nodes if operations.reach(op) == "whole image"), None)
+    padded = any(getattr(op, "padding", None) == "same" and operations.kernel(op) > 1 for op, _ in nodes)
     padded = padded or any(isinstance(op, layers.ZeroPadding2D) for op, _ in nodes)
     invents = padded or any(getattr(op, "interpolation", "nearest") != "nearest" for op, _ in nodes)
     grid = int(max(scale for _, scale in _scales(nodes)))
@@ -105,13 +80,13 @@ def seen(model, start: int, stop: int, nodes=None) -> tuple[int, int]:
     """Input pixels that the output pixels [start, stop) see along one axis, as a half-open interval.
 
     Output and input pixels are counted from the first pixel of their own array. With padding the interval may reach
-    beyond the input. For an unpadded U-Net it equals ``sizes.seen_interval``. Chapters 02 and 05.
+    beyond the input. For an unpadded U-Net it equals ``sizes.seen_interval``.
     """
     nodes = nodes or _nodes(model)
     wanted = {id(tensor): (start, stop) for tensor in model.outputs}
     for op, node in reversed(nodes):
         spans = [wanted[id(t)] for t in node.outputs if id(t) in wanted]
-        span = _backward(op, min(s for s, _ in spans), max(s for _, s in spans))
+        span = operations.backward(op, min(s for s, _ in spans), max(s for _, s in spans))
         for tensor in node.input_tensors:
             old = wanted.get(id(tensor), span)
             wanted[id(tensor)] = (min(old[0], span[0]), max(old[1], span[1]))
@@ -127,7 +102,7 @@ def _nodes(model):
         node = op._inbound_nodes[index]
         if id(node) not in met:
             met.add(id(node))
-            _check(op)
+            operations.check(op)
             for earlier in node.input_tensors:
                 visit(earlier)
             order.append((op, node))
@@ -137,19 +112,6 @@ def _nodes(model):
     return order
 
 
-def _check(op):
-    """Raise ``ValueError`` for a layer that one walk along one axis cannot describe."""
-    if isinstance(op, Model):
-        raise ValueError(
-            f"{op.name!r} is a model inside the model, and its layers are not seen: build it on the outer input "
-            "instead (input_tensor=... in keras.applications)"
-        )
-    for name in ("kernel_size", "pool_size", "strides", "dilation_rate", "size", "cropping", "padding"):
-        pair = getattr(op, name, None)
-        if isinstance(pair, (tuple, list)) and len(set(pair)) > 1:
-            raise ValueError(f"layer {op.name!r} has {name}={pair}: only equal ones for height and width are supported")
-
-
 def _follow(model, n, nodes, exact=True):
     """Side of the model's outputs for an input of side ``n``, or ``None`` where sizes do not fit or agree."""
     sizes = {}
@@ -157,7 +119,7 @@ def _follow(model, n, nodes, exact=True):
         incoming = {sizes[id(t)] for t in node.input_tensors} or {n}
         if len(incoming) > 1:
             return None
-        side = _forward(op, incoming.pop(), exact)
+        side = operations.forward(op, incoming.pop(), exact)
         if side is None or side < 1:
             return None
         sizes.update({id(t): side for t in node.outputs})
@@ -169,86 +131,9 @@ def _scales(nodes):
     """Each feature map with its scale: how many input pixels lie between two of its pixels."""
     scales, found = {}, []
     for op, node in nodes:
-        scale = max((scales[id(t)] for t in node.input_tensors), default=1) * _stride(op) / _growth(op)
+        scale = (
+            max((scales[id(t)] for t in node.input_tensors), default=1) * operations.stride(op) / operations.growth(op)
+        )
         scales.update({id(t): scale for t in node.outputs})
         found += [(t, scale) for t in node.outputs]
     return found
-
-
-def _reach(op) -> str:
-    """How far an operation looks: 'pixel', 'window', 'resampling' or, where not known to be less, 'whole image'."""
-    if isinstance(op, (layers.Conv2DTranspose, layers.UpSampling2D, layers.Cropping2D, layers.ZeroPadding2D)):
-        return "resampling"
-    if isinstance(op, _WINDOWED):
-        return "window"
-    return "pixel" if isinstance(op, _POINTWISE) or getattr(op, "pointwise", False) else "whole image"
-
-
-def _side(pair) -> int:
-    return pair[0] if isinstance(pair, (tuple, list)) else pair
-
-
-def _kernel(op) -> int:
-    """Side of the window, dilation included."""
-    kernel = _side(getattr(op, "kernel_size", getattr(op, "pool_size", 1)))
-    return (kernel - 1) * _side(getattr(op, "dilation_rate", 1)) + 1
-
-
-def _stride(op) -> int:
-    return _side(op.strides) if isinstance(op, _WINDOWED) and not _grows(op) else 1
-
-
-def _growth(op) -> int:
-    if isinstance(op, layers.UpSampling2D):
-        return _side(op.size)
-    return _side(op.strides) if _grows(op) else 1
-
-
-def _grows(op) -> bool:
-    return isinstance(op, layers.Conv2DTranspose)
-
-
-def _before(op) -> int:
-    """Pixels of padding before the first one, as Keras places them on sizes that the stride divides."""
-    return max(_kernel(op) - _side(op.strides), 0) // 2 if op.padding == "same" else 0
-
-
-def _cut(op) -> tuple[int, int]:
-    """Pixels cut from the first and the last side by a cropping layer (negative for zero padding)."""
-    if isinstance(op, layers.Cropping2D):
-        return op.cropping[0]
-    first, last = op.padding[0]
-    return -first, -last
-
-
-def _forward(op, n, exact=True):
-    """Side of the output of one operation, ``None`` where a stride does not divide the side (and exact is asked)."""
-    if isinstance(op, (layers.Cropping2D, layers.ZeroPadding2D)):
-        return n - sum(_cut(op))
-    if isinstance(op, layers.UpSampling2D):
-        return n * _growth(op)
-    if _grows(op):
-        return n * _growth(op) + (max(_kernel(op) - _growth(op), 0) if op.padding == "valid" else 0)
-    if isinstance(op, _WINDOWED):
-        stride = _stride(op)
-        if op.padding == "same":
-            return n // stride if n % stride == 0 else None
-        return (n - _kernel(op)) // stride + 1 if not exact or (n - _kernel(op)) % stride == 0 else None
-    return n
-
-
-def _backward(op, start, stop):
-    """The half-open interval of the operation's input that its outputs [start, stop) need."""
-    if isinstance(op, (layers.Cropping2D, layers.ZeroPadding2D)):
-        return start + _cut(op)[0], stop + _cut(op)[0]
-    if isinstance(op, layers.UpSampling2D):
-        more = 0 if op.interpolation == "nearest" else 1
-        return start // _growth(op) - more, (stop - 1) // _growth(op) + 1 + more
-    if _grows(op):
-        stride, kernel = _growth(op), _kernel(op)
-        shift = max(kernel - stride, 0) // 2 if op.padding == "same" else 0
-        return -(-(start + shift - kernel + 1) // stride), (stop - 1 + shift) // stride + 1
-    if isinstance(op, _WINDOWED):
-        first = start * _stride(op) - _before(op)
-        return first, (stop - 1) * _stride(op) - _before(op) + _kernel(op)
-    return start, stop

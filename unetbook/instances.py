@@ -3,7 +3,7 @@
 Each way takes the prediction of one image and returns int32 labels (H, W) in which every object is one 4-connected
 component, 1 to n, on 0 = background. Three need a target of their own in training: ``labels.separate(labels) > 0`` for
 ``regrow``, ``border_target`` for ``border``, ``distance_target`` for ``distance``. A way called by its own name takes
-and returns what ``from_probabilities`` does, with the same errors. Taught in chapter 10.
+and returns what ``from_probabilities`` does, with the same errors.
 """
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import morphology, segmentation
 
-from unetbook import labels
+from unetbook import checks, labels
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))  # a pixel and its 4 neighbors
 SWEEPS = 200  # further than a level goes in an object; a serpentine needs as many as it is long
@@ -34,17 +34,16 @@ def from_probabilities(prediction, way="components", threshold=0.5, smallest=0, 
     threshold: the least value of an object's pixel, a probability, for a distance pixels. smallest: objects of fewer
     pixels become background. Returns int32 (H, W), all 0 where there is no object. Raises ``ValueError`` for an
     unknown way, another shape, NaN, integers, values outside [0, 1] (distances excepted), a soft-max that does not sum
-    to 1; ``TypeError`` for an option that the way does not have. Chapter 10.
+    to 1; ``TypeError`` for an option that the way does not have.
     """
     if way not in WAYS:
         raise ValueError(f"way must be one of {', '.join(WAYS)}, not {way!r}")
-    if not isinstance(smallest, (int, np.integer)) or smallest < 0:
-        raise ValueError(f"smallest must be a whole number of pixels, 0 to keep every object, not {smallest!r}")
+    checks.whole(smallest, "smallest", 0, "0 keeps every object", unit="pixels")
     return without_small(WAYS[way](prediction, threshold, **options), smallest)
 
 
 def without_small(objects, smallest) -> np.ndarray:
-    """Make objects of fewer than ``smallest`` pixels background and close the numbering: int32 (H, W). Chapter 10."""
+    """Make objects of fewer than ``smallest`` pixels background and close the numbering: int32 (H, W)."""
     kept = np.bincount(objects.ravel()) >= smallest
     kept[0] = False
     return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[objects]
@@ -55,7 +54,6 @@ def one_piece(probability, threshold=0.5) -> np.ndarray:
 
     probability: floats (H, W) in [0, 1]. Of the 4-connected components that reach the threshold, the one with the
     largest sum of probability, its holes filled; all ``False`` where nothing does. Errors as in ``from_probabilities``.
-    Chapter 17.
     """
     pieces = components(probability, threshold)
     if not pieces.any():
@@ -104,8 +102,7 @@ def regrow(prediction, threshold=0.5, grow=1, core=None, smallest_seed=0) -> np.
     ``core``, reach as far as ``threshold`` says, and meet where the probability is least; what has no seed is dropped.
     smallest_seed: components of fewer pixels are no seed.
     """
-    if not isinstance(grow, (int, np.integer)) or grow < 1:
-        raise ValueError(f"grow must be a whole number of pixels of at least 1, not {grow!r}; 'components' grows none")
+    checks.whole(grow, "grow", 1, "'components' grows none", unit="pixels")
     probability = _probabilities(prediction, (1, 2))[..., -1]
     mask = _reaches(probability, threshold)
     padded = np.pad(mask, grow, mode="edge").astype(np.uint8)  # a gap goes on beyond the image
@@ -134,7 +131,7 @@ def border_target(objects) -> np.ndarray:
 
     Border are the pixels of an object with a 4-neighbor outside of it, background or another object: a line one pixel
     wide along the background, two where objects touch. The edge of the image makes no border. objects: integer labels
-    (H, W). Returns int32 (H, W). Raises ``ValueError`` for other labels. Chapter 10.
+    (H, W). Returns int32 (H, W). Raises ``ValueError`` for other labels.
     """
     objects = _relabeled(objects)
     padded = np.pad(objects, 1, mode="edge")
@@ -149,7 +146,7 @@ def distance_target(objects) -> np.ndarray:
     From the pixel's center to that of the nearest pixel outside of its object, be it background, another object or
     beyond the image: at least 1 in an object, 0 in the background. Objects that touch have a valley between them, which
     the distance to the background alone has not. Pieces of one label count as objects. objects: integer labels (H, W).
-    Returns float32 (H, W). Raises ``ValueError`` for other labels. Chapter 10.
+    Returns float32 (H, W). Raises ``ValueError`` for other labels.
     """
     objects = _relabeled(objects)
     target = np.zeros(objects.shape, np.float32)
@@ -161,8 +158,7 @@ def distance_target(objects) -> np.ndarray:
 
 def _seeds(mask, smallest_seed):
     """4-connected components of at least that many pixels."""
-    if not isinstance(smallest_seed, (int, np.integer)) or smallest_seed < 0:
-        raise ValueError(f"smallest_seed must be a whole number of pixels, 0 to keep every seed, not {smallest_seed!r}")
+    checks.whole(smallest_seed, "smallest_seed", 0, "0 keeps every seed", unit="pixels")
     seeds = labels.connected(mask)
     return without_small(seeds, smallest_seed) if smallest_seed else seeds
 
@@ -170,15 +166,13 @@ def _seeds(mask, smallest_seed):
 def _relabeled(objects):
     """Pieces numbered 1 to n; ``ValueError`` also for an image without pixels."""
     objects = labels.relabel(objects)
-    if not objects.size:
-        raise ValueError(f"the labels must hold at least one pixel, not {objects.shape}")
+    checks.shaped(objects, checks.IMAGE, "labels")
     return objects
 
 
 def _flood(landscape, mask, depth):
     """Split the mask by a watershed from the landscape's h-maxima, h = depth; each becomes an object."""
-    if not 0 < depth < np.inf:
-        raise ValueError(f"depth must be a positive number of pixels, not {depth!r}")
+    checks.amount(depth, "depth", unit="pixels", positive=True)
     landscape = np.where(mask, landscape, -np.inf).astype(np.float32)
     lowered = _reconstruct(landscape - np.float32(depth), landscape)  # hills that rise by depth or less are now flat
     tops = lowered > _reconstruct(lowered - np.float32(1e-3), lowered)
@@ -209,16 +203,13 @@ def _foreground(prediction, threshold):
 
 
 def _reaches(values, threshold, most=1):
-    if not 0 < threshold <= most:
-        raise ValueError(f"threshold must be greater than 0 and at most {most}, not {threshold!r}")
-    return values >= float(threshold)
+    return values >= checks.threshold(threshold, most)
 
 
 def _probabilities(prediction, channels):
     values = _channels(prediction, channels)
-    low, high = values.min(), values.max()
-    if low < -1e-4 or high > 1 + 1e-4:  # rounding, as blurring or averaging leaves it, is no harm
-        raise ValueError(f"probabilities lie in [0, 1], not {low:.3g} to {high:.3g}: use nets.probabilities on logits")
+    fix = "use nets.probabilities on logits, which makes them lie in [0, 1]"
+    checks.unit_range(values, "probabilities", fix, 1e-4)  # rounding, as blurring or averaging leaves it, is no harm
     if values.shape[2] > 1 and np.abs(values.sum(axis=2) - 1).max() > 0.01:
         raise ValueError("the classes must sum to 1 in each pixel: use nets.probabilities on logits")
     return values
@@ -227,17 +218,13 @@ def _probabilities(prediction, channels):
 def _channels(prediction, channels):
     """The prediction as float32 (H, W, channels), finite, with a number of channels that the way reads."""
     values = np.asarray(prediction)
-    if not np.issubdtype(values.dtype, np.floating):
-        raise ValueError(
-            f"the prediction must be floats, not {values.dtype}: use nets.probabilities on logits; the objects of a "
-            "mask are labels.connected(mask)"
-        )
+    fix = "use nets.probabilities on logits; the objects of a mask are labels.connected(mask)"
+    checks.floats(values, "the prediction", fix, ValueError)
     shape, values = values.shape, values[..., None] if values.ndim == 2 else values
     if values.ndim != 3 or values.shape[2] not in channels or not values.size:
         raise ValueError(
             f"this way reads one image (H, W, channels) with {' or '.join(map(str, channels))} channels, not {shape}: "
             "three classes go to way 'border', other ways read one or two; call it image by image"
         )
-    if not np.isfinite(values).all():
-        raise ValueError("the prediction holds NaN or infinity: look for the first layer or input that has them")
+    checks.finite(values, "the prediction", "look for the first layer or input that has them")
     return values.astype(np.float32)

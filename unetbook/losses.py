@@ -1,4 +1,4 @@
-"""Losses on logits, for ``compile(loss=...)`` and ``training.fit``, or called by hand on one batch. Chapters 08 and 09.
+"""Losses on logits, for ``compile(loss=...)`` and ``training.fit``, or called by hand on one batch.
 
 As in Keras, ``losses.dice`` is the loss with its defaults and ``losses.Dice(pooled=True)`` one with options (write the
 parentheses); called on a batch, ``losses.dice(labels, logits, sample_weight=None)``, each is a number. All are
@@ -21,6 +21,8 @@ labels raise ``TypeError``.
 import keras
 import numpy as np
 from keras import ops
+
+from unetbook import checks
 
 _register = keras.saving.register_keras_serializable("unetbook.losses")
 
@@ -53,8 +55,7 @@ class _RegionLoss(_Loss):
     """
 
     def __init__(self, *, pooled=False, smooth=1.0, **options):
-        if smooth < 0:
-            raise ValueError(f"smooth must be at least 0 pixels, not {smooth}")
+        checks.amount(smooth, "smooth", unit="pixels")
         super().__init__(pooled=pooled, smooth=smooth, **options)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
@@ -81,7 +82,7 @@ class CrossEntropy(_PixelLoss):
     """Soft-max cross-entropy, - w log p_l: p_l is the probability of the pixel's true class l, w its weight.
 
     The energy of Ronneberger et al. 2015, eq. 1, which is printed without the minus sign; the paper sums over pixels.
-    For two and more channels. Chapters 08 and 09.
+    For two and more channels.
     """
 
     def call(self, y_true, y_pred):
@@ -96,7 +97,6 @@ class BinaryCrossEntropy(_PixelLoss):
     """- w (g log p + (1 - g) log(1 - p)): p is the sigmoid of the one channel, g the label, w the weight.
 
     Keras' ``BinaryCrossentropy`` first takes the mean over the last axis, so that weights of pixels no longer fit.
-    Chapter 08.
     """
 
     def call(self, y_true, y_pred):
@@ -112,7 +112,7 @@ class Focal(_PixelLoss):
 
     gamma: at least 0, where 0 is cross-entropy. alpha: in (0, 1), a further factor on foreground pixels (label above
     0), 1 - alpha on background; ``None`` for neither. Lin et al. 2017, arXiv 1708.02002, eq. 4 and 5, where there is
-    one channel; with more, p_l is the soft-max at the true class. Chapter 08.
+    one channel; with more, p_l is the soft-max at the true class.
     """
 
     def __init__(self, *, gamma=2.0, alpha=None, **options):
@@ -133,7 +133,7 @@ class Dice(_RegionLoss):
     """1 - 2 sum(p g) / (sum p + sum g): p is the probability, g the truth (0 or 1) of the foreground.
 
     pooled, smooth: see the module and ``_RegionLoss``. With more than two classes, the mean over classes 1 to C - 1,
-    each with its own sums; class 0, the background, is left out. Chapter 08.
+    each with its own sums; class 0, the background, is left out.
     """
 
     def _sums(self, truth, found, total):
@@ -144,7 +144,7 @@ class Dice(_RegionLoss):
 class VNetDice(_RegionLoss):
     """1 - 2 sum(p g) / (sum p^2 + sum g^2): the denominator squared. Classes and options as in ``Dice``.
 
-    Milletari et al. 2016 (V-Net), arXiv 1606.04797, where ``smooth`` is 0. Chapter 08.
+    Milletari et al. 2016 (V-Net), arXiv 1606.04797, where ``smooth`` is 0.
     """
 
     def _sums(self, truth, found, total):
@@ -157,12 +157,12 @@ class Tversky(_RegionLoss):
 
     alpha: the price of a false positive; beta: of a false negative. Classes and other options as in ``Dice``, which
     it equals where both are 0.5: for that, part and whole are doubled before ``smooth`` is added. Salehi et al. 2017,
-    arXiv 1706.05721. Chapter 08.
+    arXiv 1706.05721.
     """
 
     def __init__(self, *, alpha=0.3, beta=0.7, **options):
-        if alpha < 0 or beta < 0:
-            raise ValueError(f"alpha and beta must be at least 0, not {alpha} and {beta}")
+        checks.amount(alpha, "alpha")
+        checks.amount(beta, "beta")
         super().__init__(alpha=alpha, beta=beta, **options)
 
     def _sums(self, truth, found, total):
@@ -175,7 +175,7 @@ class BCEDice(Dice):
     """0.5 BCE + 1 - Dice, with the weighted mean of the binary cross-entropy; at least 0. Options as in ``Dice``.
 
     The loss 0.5 BCE - Dice of a nucleus notebook for the Data Science Bowl 2018, and 1 more, which changes no gradient.
-    With more channels than one, soft-max cross-entropy takes the place of BCE. Chapters 08 and 16.
+    With more channels than one, soft-max cross-entropy takes the place of BCE.
     """
 
     def call(self, y_true, y_pred):
@@ -225,25 +225,12 @@ def _checked(labels, logits, weights):
     if isinstance(weights, np.ndarray) and weights.min(initial=0) < 0:
         raise ValueError(f"weights must be at least 0, and one is {weights.min()}: 0 leaves a pixel out")
     labels, logits = ops.convert_to_tensor(labels), ops.convert_to_tensor(logits)
-    if len(logits.shape) != 4:
-        raise ValueError(f"logits must be (N, H, W, C), not {tuple(logits.shape)}")
-    if not keras.backend.is_int_dtype(labels.dtype):
-        kind = keras.backend.standardize_dtype(labels.dtype)
-        raise TypeError(f"labels are {kind}: class indices must be integers, for instance (mask > 0.5).astype(int)")
+    checks.shaped(logits, "(N, H, W, C)", "logits", empty=True)
+    checks.integers(keras.backend.standardize_dtype(labels.dtype), "labels")
     if low < 0 or high >= _classes(logits):
         raise ValueError(
             f"labels from {low} to {high}, but {logits.shape[-1]} channel(s) have classes 0 to {_classes(logits) - 1}: "
             "see labels.as_labels; pixels that nobody annotated take any class, and weight 0"
         )
-    labels = _plane("labels", labels, logits)
-    return labels, logits, None if weights is None else _plane("weights", ops.convert_to_tensor(weights), logits)
-
-
-def _plane(name, values, logits):
-    """(N, H, W) from (N, H, W) or (N, H, W, 1), which must match the logits where sizes are known."""
-    plane = ops.squeeze(values, -1) if len(values.shape) == 4 and values.shape[-1] == 1 else values
-    sizes = zip(plane.shape, logits.shape[:3], strict=False)
-    if len(plane.shape) != 3 or any(None not in pair and pair[0] != pair[1] for pair in sizes):
-        shapes = f"{name} of shape {tuple(values.shape)} do not match logits of shape {tuple(logits.shape)}"
-        raise ValueError(f"{shapes}: give one a pixel, (N, H, W), cut to the network's output by training.center_crop")
-    return plane
+    labels = checks.plane(labels, logits, "labels")
+    return labels, logits, None if weights is None else checks.plane(ops.convert_to_tensor(weights), logits, "weights")

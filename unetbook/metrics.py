@@ -1,4 +1,4 @@
-"""Pixel metrics for ``training.fit`` and ``compile(weighted_metrics=...)``: IoU, Dice and pixel error. Chapter 06.
+"""Pixel metrics for ``training.fit`` and ``compile(weighted_metrics=...)``: IoU, Dice and pixel error.
 
 They take what losses take: integer labels (N, H, W) or (N, H, W, 1) and logits (N, H, W, C). With one channel,
 foreground is predicted where the sigmoid is at least 0.5, with more, the class of the largest logit. Counts are
@@ -15,6 +15,8 @@ this module is imported.
 import keras
 from keras import ops
 
+from unetbook import checks
+
 _register = keras.saving.register_keras_serializable("unetbook.metrics")
 
 
@@ -23,8 +25,7 @@ class _PixelMetric(keras.metrics.Metric):
 
     def __init__(self, classes=2, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
-        if classes < 1:
-            raise ValueError(f"classes must be the network's channels, at least 1, not {classes}")
+        checks.whole(classes, "classes", 1, "give the network's channels")
         self.classes, self._distinct = classes, max(classes, 2)  # one channel tells two classes apart
         self.both, self.true, self.predicted = (
             self.add_variable(shape=(self._distinct,), initializer="zeros", name=counts)
@@ -39,12 +40,12 @@ class _PixelMetric(keras.metrics.Metric):
                 f"logits of shape {tuple(logits.shape)} are not (N, H, W, C) with classes={self.classes}: give the "
                 "network's channels to the metric, as in metrics.IoU(classes=3)"
             )
-        labels = _plane("labels", ops.convert_to_tensor(y_true, dtype=self.dtype), logits)
+        labels = checks.plane(ops.convert_to_tensor(y_true, dtype=self.dtype), logits, "labels")
         found = logits[..., 0] >= 0 if logits.shape[-1] == 1 else ops.argmax(logits, axis=-1)
         found = ops.where(ops.any(ops.isnan(logits), axis=-1), float("nan"), ops.cast(found, self.dtype))
         true, predicted = self._one_hot(labels), self._one_hot(found)
         if sample_weight is not None:
-            weights = _plane("weights", ops.convert_to_tensor(sample_weight, dtype=self.dtype), logits)
+            weights = checks.plane(ops.convert_to_tensor(sample_weight, dtype=self.dtype), logits, "weights")
             absent = ops.where(weights == 0, 0.0, float("nan"))[..., None]  # NaN: the weight is negative or NaN
             true, predicted = (ops.where(weights[..., None] > 0, one, absent) for one in (true, predicted))
         for counts, pixels in ((self.both, true * predicted), (self.true, true), (self.predicted, predicted)):
@@ -76,7 +77,7 @@ class IoU(_Overlap):
     """IoU (Jaccard index), |A and B| / |A or B|: A the true, B the predicted foreground, pooled over pixels; in [0, 1].
 
     classes: the network's channels (1 or 2: foreground against background). With more, the mean over the foreground
-    classes 1 to C - 1 that occur in truth or prediction. Nothing true and nothing predicted is 1. Chapter 06.
+    classes 1 to C - 1 that occur in truth or prediction. Nothing true and nothing predicted is 1.
     """
 
     def __init__(self, classes=2, name="iou", dtype=None):
@@ -88,7 +89,7 @@ class IoU(_Overlap):
 
 @_register
 class Dice(_Overlap):
-    """Dice, 2 |A and B| / (|A| + |B|): for one class 2 IoU / (1 + IoU). All else as in ``IoU``. Chapter 06."""
+    """Dice, 2 |A and B| / (|A| + |B|): for one class 2 IoU / (1 + IoU). All else as in ``IoU``."""
 
     def __init__(self, classes=2, name="dice", dtype=None):
         super().__init__(classes, name, dtype)
@@ -101,7 +102,7 @@ class Dice(_Overlap):
 class PixelError(_PixelMetric):
     """The share of pixels whose class is wrong, 1 - accuracy, background included; in [0, 1], 0 without any pixel.
 
-    The 'pixel error' of the ISBI 2012 challenge is another one: 1 - the maximal F-score. Chapter 06.
+    The 'pixel error' of the ISBI 2012 challenge is another one: 1 - the maximal F-score.
     """
 
     def __init__(self, classes=2, name="pixel_error", dtype=None):
@@ -111,13 +112,3 @@ class PixelError(_PixelMetric):
         """The error of all pixels since the last reset."""
         pixels = ops.sum(self.true)
         return ops.divide_no_nan(pixels - ops.sum(self.both), pixels)
-
-
-def _plane(name, values, logits):
-    """(N, H, W) from (N, H, W) or (N, H, W, 1), which must match the logits where sizes are known."""
-    plane = ops.squeeze(values, -1) if len(values.shape) == 4 and values.shape[-1] == 1 else values
-    sizes = zip(plane.shape, logits.shape[:3], strict=False)
-    if len(plane.shape) != 3 or any(None not in pair and pair[0] != pair[1] for pair in sizes):
-        shapes = f"{name} of shape {tuple(values.shape)} do not match logits of shape {tuple(logits.shape)}"
-        raise ValueError(f"{shapes}: give one a pixel, (N, H, W), cut to the network's output by training.center_crop")
-    return plane

@@ -1,10 +1,12 @@
-"""Rules that bring images of one task to one look before a network sees them. Chapter 16.
+"""Rules that bring images of one task to one look before a network sees them.
 
 A stored network names the rule that it was trained with (``store``, entry ``"normalize"``), and
 ``python -m unetbook predict`` applies it. All rules take and return float32 (H, W, C) in [0, 1].
 """
 
 import numpy as np
+
+from unetbook import checks
 
 LOW, HIGH = 1.0, 99.8  # percentiles that become 0 and 1
 FEW = 20  # pixels; the smallest nucleus of the Data Science Bowl has 21
@@ -18,8 +20,7 @@ def as_floats(image) -> np.ndarray:
     ``ValueError`` for another shape, no pixels, NaN, infinity, or floats beyond [0, 1], each with the fix.
     """
     image = np.asarray(image)
-    if image.ndim not in (2, 3):
-        raise ValueError(f"one image (H, W) or (H, W, C) is taken at a time, not an array of shape {image.shape}")
+    checks.shaped(image, "one picture (H, W) or (H, W, C)", "the image", "give them one at a time")
     if image.dtype in (np.uint8, np.uint16):
         image = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     elif not np.issubdtype(image.dtype, np.floating):
@@ -64,7 +65,7 @@ def bright_on_dark(image) -> np.ndarray:
 
 
 def bright_on_dark_linear(image) -> np.ndarray:
-    """``bright_on_dark`` without the square root, which is measured so in chapter 16."""
+    """``bright_on_dark`` without the square root: what the root does can be measured against it."""
     return bright_on_dark(image) ** 2
 
 
@@ -110,15 +111,8 @@ def rule(name):
 def _checked(image):
     """The image as float32, or an error that says what is wrong."""
     image = np.asarray(image)
-    if image.ndim != 3 or not image.size:
-        raise ValueError(f"an image must be a non-empty array (H, W, C), not of shape {image.shape}")
-    if not np.issubdtype(image.dtype, np.floating):
-        raise TypeError(
-            f"the image is {image.dtype}: scale it to [0, 1] first, for uint8 image.astype('float32') / 255"
-        )
-    if not np.isfinite(image).all():
-        raise ValueError("the image holds NaN or infinity: repair it before it is normalized")
-    low, high = float(image.min()), float(image.max())
-    if low < -1e-3 or high > 1 + 1e-3:
-        raise ValueError(f"gray values run from {low:.4g} to {high:.4g}: scale them to [0, 1] first")
+    checks.shaped(image, "one picture (H, W, C)", "the image")
+    checks.floats(image, "image")
+    checks.finite(image, "the image", "repair it before it is normalized")
+    checks.unit_range(image, "gray values", "scale them to [0, 1] first", 1e-3)
     return image.astype(np.float32)

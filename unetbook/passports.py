@@ -1,4 +1,4 @@
-"""What the file of a network says of its use, read and checked once. Chapter 16.
+"""What the file of a network says of its use, read and checked once.
 
 Entries of a passport that are read:
 
@@ -17,7 +17,7 @@ The others are for people: task, license, data, scores.
 
 import math
 
-from unetbook import averaging, choices, normalize
+from unetbook import averaging, checks, choices, normalize
 
 NEEDED = ("way", "threshold", "smallest")  # choices of a stored network that finds objects
 KNOWN = {"heads": ("mean", "apart"), "averaged": (None, *averaging.WAYS)}
@@ -29,10 +29,9 @@ def checked(model, facts) -> tuple[str, tuple]:
 
     One map has the name ``None``. Raises ``ValueError`` for an entry that cannot be used.
     """
-    if not getattr(model, "outputs", None) or len(model.inputs) != 1:
-        raise ValueError("the model must be a Keras functional model with one image input")
     if not facts.get("classes"):
         raise ValueError("this network names no classes: it is a part of others, and segments nothing by itself")
+    checks.image_model(model)
     if not isinstance(facts["classes"], list | tuple) or not isinstance(facts.get("choices") or {}, dict):
         raise ValueError("the passport's classes must be a list of names, and its choices a dict")
     normalize.rule(facts.get("normalize", "as_it_is"))
@@ -49,10 +48,6 @@ def checked(model, facts) -> tuple[str, tuple]:
             raise ValueError(f"the passport's {name} must be a number of pixels of at least 1, not {value!r}")
     output = getattr(model, "output", None)  # a sequential model has ``outputs`` alone
     heads = output if isinstance(output, dict) else {}
-    if len(model.outputs) > 1 and not heads:
-        raise ValueError("the model returns a list: give its heads names, keras.Model(images, {'name': head, ...})")
-    if any(len(tensor.shape) != 4 for tensor in model.outputs):
-        raise ValueError("the model must return maps (N, H, W, classes): one that tells one answer an image has none")
     apart = facts.get("heads", "mean") == "apart"
     if apart and not heads:
         raise ValueError("the passport has its heads apart, and this network has one: leave the entry out")

@@ -1,16 +1,17 @@
-"""To one fixed size and back, for networks that learned pictures squeezed into a square. Chapters 17 and 18."""
+"""To one fixed size and back, for networks that learned pictures squeezed into a square."""
 
 import cv2
 import numpy as np
+
+from unetbook import checks
 
 
 def squeezed(image, side: int) -> np.ndarray:
     """An image (H, W, C) as side x side pixels, its proportions not kept: the mean of the pixels that become one.
 
-    Returns float32 (side, side, C). Raises ``ValueError`` for a side below 1. Chapter 17.
+    Returns float32 (side, side, C). Raises ``ValueError`` for a side below 1.
     """
-    if side < 1:
-        raise ValueError(f"a side of {side} pixels is none: give 1 and more")
+    checks.whole(side, "side", 1, unit="pixels")
     image = np.asarray(image, np.float32)
     smaller = side <= min(image.shape[:2])
     way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
@@ -27,14 +28,14 @@ def scaled(image, scale: float) -> np.ndarray:
 def stretched(answer, height: int, width: int) -> np.ndarray:
     """What a network said of a squeezed image, (S, S, K), at the image's own size, bilinear: float32 (H, W, K).
 
-    Stretch probabilities and cut afterwards: a mask that is stretched has steps. Chapter 17.
+    Stretch probabilities and cut afterwards: a mask that is stretched has steps.
     """
     answer = np.asarray(answer, np.float32)
     return cv2.resize(answer, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, -1)
 
 
 def stretched_labels(objects, height: int, width: int) -> np.ndarray:
-    """Numbered objects (S, S) at the image's own size, each pixel that of the nearest: int32 (H, W). Chapter 18.
+    """Numbered objects (S, S) at the image's own size, each pixel that of the nearest: int32 (H, W).
 
     OpenCV's ``INTER_NEAREST`` would round coordinates down and so shift the objects by up to half a pixel.
     """

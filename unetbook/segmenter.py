@@ -1,4 +1,4 @@
-"""One object from a picture to labels: what ``predict``, a measured run and a chapter do with a picture. Chapter 16.
+"""One object from a picture to labels: what ``predict``, a measured run and a chapter do with a picture.
 
     segmenter = unetbook.load("nuclei")
     labels = segmenter(image)
@@ -14,14 +14,8 @@ import numpy as np
 
 from unetbook import averaging, choices, labels, nets, normalize, passports, resizing, results, store, tiling
 from unetbook.choices import WAYS, Choices
+from unetbook.kept import NAMES
 
-NAMES = {
-    "nuclei": "dsb2018-unet",
-    "nuclei-unetpp": "dsb2018-unetpp",
-    "membranes": "isbi2012-paper",
-    "lesions": "isic2017-improved",
-    "touching": "usiigaci-weights",
-}
 OF_THE_FILE = ("unetbook", "keras", "parameters", "geometry")  # what ``store.save`` writes anew
 LARGEST = 8.0  # times that an image is made larger, or smaller, to the size of objects that a network knows
 NEAR = 1.05  # times by which objects may differ from that size without a second pass
@@ -33,7 +27,7 @@ class Segmenter:
     model: a Keras network that returns logits (N, H, W, classes), or a dict of them. passport: its entries
     (``passports``), the model's ``metadata`` unless given (``store.load``). ``choices``: how maps become labels.
 
-    Raises ``ValueError`` that names the entry and the fix. Chapter 16.
+    Raises ``ValueError`` that names the entry and the fix.
     """
 
     def __init__(self, model, passport=None):

@@ -1,11 +1,13 @@
 """Sizes, margins, receptive fields and legal inputs of the U-Net, in plain Python.
 
 All formulas follow one walk through figure 1 of Ronneberger et al. 2015: two 3 x 3 convolutions a level, a 2 x 2
-max pooling of stride 2 on the way down, a 2 x 2 up-convolution of stride 2 on the way up. Taught in chapters 02 and 05.
+max pooling of stride 2 on the way down, a 2 x 2 up-convolution of stride 2 on the way up.
 """
 
 import math
 from typing import NamedTuple
+
+from unetbook import checks
 
 
 class Step(NamedTuple):
@@ -29,11 +31,11 @@ class Row(NamedTuple):
 
 
 def margin(depth: int = 4) -> int:
-    """Pixels that unpadded convolutions cut from each side of the input: 92 at depth 4 (figure 1; chapter 05).
+    """Pixels that unpadded convolutions cut from each side of the input: 92 at depth 4 (figure 1).
 
     A level at scale 2^i loses 4 * 2^i pixels on the way down and as many on the way up, the bottom level 4 * 2^depth.
     """
-    _check_depth(depth)
+    checks.whole(depth, "depth", 1)
     down_and_up = sum(2 * 4 * 2**level for level in range(depth))
     return (down_and_up + 4 * 2**depth) // 2
 
@@ -42,15 +44,15 @@ def output_size(n: int, depth: int = 4) -> int:
     """Side of the output, in pixels, for an input of side ``n`` and unpadded convolutions: 572 gives 388 (figure 1).
 
     Raises ``ValueError`` naming the two nearest legal sizes where a pooling would meet an odd size, or where nothing
-    would be left. Chapter 02.
+    would be left.
     """
     check_input_size(n, depth, "valid")
     return n - 2 * margin(depth)
 
 
 def legal_sizes(low: int, high: int, depth: int = 4) -> list[int]:
-    """All input sides in [low, high] that fit a U-Net with unpadded convolutions: 188 + 16 k at depth 4. Chapter 02."""
-    _check_depth(depth)
+    """All input sides in [low, high] that fit a U-Net with unpadded convolutions: 188 + 16 k at depth 4."""
+    checks.whole(depth, "depth", 1)
     return [n for n in range(max(low, 1), high + 1) if is_legal(n, depth)]
 
 
@@ -67,8 +69,8 @@ def is_legal(n: int, depth: int = 4, padding: str = "valid") -> bool:
 
 
 def check_input_size(n: int, depth: int = 4, padding: str = "valid") -> None:
-    """Raise ``ValueError`` naming the nearest legal input sides if ``n`` does not fit. Chapters 02 and 05."""
-    _check_depth(depth)
+    """Raise ``ValueError`` naming the nearest legal input sides if ``n`` does not fit."""
+    checks.whole(depth, "depth", 1)
     if padding not in ("valid", "same"):
         raise ValueError(f"padding must be 'valid' or 'same', not {padding!r}")
     if is_legal(n, depth, padding):
@@ -85,7 +87,7 @@ def check_input_size(n: int, depth: int = 4, padding: str = "valid") -> None:
 
 
 def smallest_input(depth: int = 4, padding: str = "valid") -> int:
-    """The smallest legal input side: 188 at depth 4 with unpadded convolutions, 16 with padding. Chapter 02."""
+    """The smallest legal input side: 188 at depth 4 with unpadded convolutions, 16 with padding."""
     return next(n for n in range(1, 2 * margin(depth) + 2**depth + 1) if is_legal(n, depth, padding))
 
 
@@ -94,7 +96,7 @@ def receptive_field(depth: int = 4) -> tuple[int, int]:
 
     Which of the sizes holds depends on the output pixel's position modulo 2^depth (its phase): a 2 x 2 pooling and
     up-convolution treat the pixels of a pair alike. Intervals are followed from the output back to the input
-    (``seen_interval``). Chapter 02 checks it on a live network.
+    (``seen_interval``).
     """
     lengths = [stop - start for start, stop in (seen_interval(o, depth) for o in range(2**depth))]
     return min(lengths), max(lengths)
@@ -104,9 +106,9 @@ def seen_interval(position: int, depth: int = 4) -> tuple[int, int]:
     """Half-open interval of input pixels that output pixel ``position`` sees along one axis, unpadded convolutions.
 
     Both are counted from the first pixel of their own array, so that output pixel 0 of 388 starts at input pixel 0 of
-    572. The widest path decides, which is the one through the bottom. Chapter 02.
+    572. The widest path decides, which is the one through the bottom.
     """
-    _check_depth(depth)
+    checks.whole(depth, "depth", 1)
     start, stop = position, position + 1
     skips = []
     for _ in range(depth):  # down the decoder, against the arrows
@@ -123,7 +125,7 @@ def seen_interval(position: int, depth: int = 4) -> tuple[int, int]:
 
 
 def steps(n: int, depth: int = 4) -> list[Step]:
-    """The hand-made shape ledger of the U-Net with unpadded convolutions, operation by operation. Chapter 02.
+    """The hand-made shape ledger of the U-Net with unpadded convolutions, operation by operation.
 
     ``steps(572)`` holds every number of figure 1: 572, 570, 568, 284, ... 28, 56, ... 392, 390, 388.
     """
@@ -153,7 +155,7 @@ def steps(n: int, depth: int = 4) -> list[Step]:
 
 def skip_crop(level: int, depth: int = 4) -> int:
     """Pixels cut from each side of the encoder's map before the concatenation at ``level``: 88, 40, 16, 4."""
-    _check_depth(depth)
+    checks.whole(depth, "depth", 1)
     if not 0 <= level < depth:
         raise ValueError(f"level must lie in 0 to {depth - 1}, not {level}")
     return _skip_crop(level, depth)
@@ -162,8 +164,7 @@ def skip_crop(level: int, depth: int = 4) -> int:
 def ledger(model) -> list[Row]:
     """The shape ledger of a live Keras model: one row a layer, in the order of ``model.layers``.
 
-    Only layers with one spatial output (batch, height, width, channels) appear. Chapter 02 shows that it equals
-    ``steps``.
+    Only layers with one spatial output (batch, height, width, channels) appear.
     """
     rows = []
     for layer in model.layers:
@@ -178,7 +179,7 @@ def ledger(model) -> list[Row]:
 
 
 def multiply_adds(model) -> int:
-    """Multiplications, each with an addition, that one image costs in the convolutions of a live model. Chapter 12.
+    """Multiplications, each with an addition, that one image costs in the convolutions of a live model.
 
     The model must be built for one input size. Raises ``ValueError`` where height or width are open.
     """
@@ -186,7 +187,7 @@ def multiply_adds(model) -> int:
 
 
 def layer_multiply_adds(layer) -> int:
-    """The same for one layer of a live model; 0 for a layer that does not convolve. Chapter 02.
+    """The same for one layer of a live model; 0 for a layer that does not convolve.
 
     Raises ``ValueError`` where its height or width are open.
     """
@@ -205,8 +206,3 @@ def _skip_crop(level: int, depth: int) -> int:
     # 2 (depth - level - 1) times on the way down and up, once at the bottom. Half of it falls on each side.
     below = sum(2 * 4 * 2 ** (lower - level) for lower in range(level + 1, depth))
     return (below + 4 * 2 ** (depth - level)) // 2
-
-
-def _check_depth(depth: int) -> None:
-    if not isinstance(depth, int) or depth < 1:
-        raise ValueError(f"depth must be a whole number of at least 1, not {depth!r}")

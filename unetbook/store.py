@@ -1,7 +1,7 @@
 """A model with what is needed to use it again: classes, scaling of the input, tile geometry, license, scores.
 
 The file is Keras' own ``.keras`` archive with one member more, ``unetbook.json``; ``keras.saving.load_model`` reads
-it too, once ``unetbook.nets`` is imported. Chapters 15 and 16.
+it too, once ``unetbook.nets`` is imported.
 """
 
 import io
@@ -9,7 +9,6 @@ import json
 import os
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
 import h5py
@@ -18,8 +17,8 @@ import numpy as np
 
 import unetbook
 from unetbook import geometry, nets  # nets registers the layers that a saved model names
+from unetbook.kept import MEMBER, passport
 
-_MEMBER = "unetbook.json"
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 
 
@@ -60,26 +59,9 @@ def save(model, path, half=False, **metadata) -> Path:
                 elif member == _CONFIG:
                     content = json.dumps({**json.loads(content), "compile_config": None})
                 new.writestr(member, content)
-            new.writestr(_MEMBER, json.dumps({**facts, **metadata}, indent=1))
+            new.writestr(MEMBER, json.dumps({**facts, **metadata}, indent=1))
         os.replace(final, path)
     return path
-
-
-def passport(path) -> dict:
-    """The metadata of a model file, without loading the network. Errors as ``load``."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no model file at {path}: see `python -m unetbook list` for the models at hand")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            facts = json.loads(archive.read(_MEMBER))
-        if not isinstance(facts, dict):
-            raise ValueError
-        return facts
-    except (zipfile.BadZipFile, zlib.error, ValueError):
-        raise ValueError(f"{path} is damaged or no .keras file: get it again") from None
-    except KeyError:
-        raise ValueError(f"{path} holds no {_MEMBER}: it was not written by unetbook.store.save") from None
 
 
 def load(path):

@@ -1,4 +1,4 @@
-"""A submission to the Data Science Bowl 2018: a CSV file with one row of run lengths for each nucleus. Chapter 16.
+"""A submission to the Data Science Bowl 2018: a CSV file with one row of run lengths for each nucleus.
 
 The header is ``ImageId,EncodedPixels``. Rows of one image stand together, images in ascending order of their ids; an
 image without objects has one row with nothing after the comma. Pixels are counted as ``labels.rle_encode`` counts them,

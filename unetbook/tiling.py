@@ -2,7 +2,6 @@
 
 Tiles step by multiples of the network's grid (the product of its poolings), so that each output pixel meets the
 poolings in the phase in which it would meet them in the whole image. The result is then that of the whole image.
-Chapter 05.
 """
 
 import warnings
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from unetbook import geometry
+from unetbook import checks, geometry
 
 WISH = 572  # side of a tile when none is given, in pixels: the paper's
 WHOLE_IMAGE_BYTES = 4 * 2**30  # a network that cannot be tiled exactly sees the whole image up to this much memory
@@ -38,15 +37,15 @@ def predict(model, image, tile=None, batch_size=4, out=None, progress=False):
         allow. Networks with instance or group normalization cannot be tiled exactly: ``None`` then takes the whole
         image where its feature maps fit into ``WHOLE_IMAGE_BYTES``, and tiles with a warning otherwise.
     batch_size: tiles a call of the network. out: float32 array (H, W, classes) to fill, for instance a memory map; a
-        dict
-        of arrays for a model with several heads. progress: show a progress bar.
+        dict of arrays for a model with several heads. progress: show a progress bar.
 
     Returns what the model returns, logits for the networks of this book: float32 (H, W, classes), a dict of arrays for
     a dict of heads. Beyond the image the network sees its mirror image (unpadded networks) or its own padding. For a
     tile of usable output u the number of tiles is ceil(H / s) * ceil(W / s), s the largest multiple of the grid not
-    above u. Raises ``ValueError`` or ``TypeError`` naming the fix. Source: section 1 and figure 2. Chapter 05.
+    above u. Raises ``ValueError`` or ``TypeError`` naming the fix. Source: section 1 and figure 2.
     """
-    _check_model(model, batch_size)
+    checks.image_model(model)
+    checks.whole(batch_size, "batch_size", 1)
     image = _checked(image, model)
     shape = geometry.of(model)
     sides = _tile_sides(model, shape, image, tile)
@@ -78,7 +77,7 @@ def plan(length: int, side: int, shape: geometry.Geometry, output: int) -> list[
     """Tiles of ``side`` pixels along an axis of ``length`` pixels; ``output`` is what the network returns for ``side``.
 
     Steps and windows stay on the grid, the last tile too: it reaches further into the mirror image instead of being
-    shifted back. Chapter 05.
+    shifted back.
     """
     grid, margin, halo = shape.grid, shape.margin, shape.halo
     whole = side + _up(length + 2 * margin - side, grid)  # the legal size that takes the whole axis at once
@@ -102,7 +101,7 @@ def plan(length: int, side: int, shape: geometry.Geometry, output: int) -> list[
 def mirror(indices, length: int):
     """Indices of any range mapped into [0, length) by mirroring at the first and the last pixel, as often as needed.
 
-    The edge pixel itself is not repeated (``numpy.pad(mode="reflect")``); an axis of one pixel repeats it. Chapter 05.
+    The edge pixel itself is not repeated (``numpy.pad(mode="reflect")``); an axis of one pixel repeats it.
     """
     indices = np.asarray(indices)
     if length == 1:
@@ -112,7 +111,7 @@ def mirror(indices, length: int):
 
 
 def window(image, top: int, left: int, height: int, width: int):
-    """The part of an image (H, W, C) that starts at (top, left), mirrored where it reaches beyond. Chapter 05.
+    """The part of an image (H, W, C) that starts at (top, left), mirrored where it reaches beyond.
 
     Only the window is held in memory, never a padded copy of the image.
     """
@@ -165,16 +164,6 @@ def _check_tile(model, tile, fixed):
     raise ValueError(f"a tile of {tile} pixels does not fit this network: use {choice}")
 
 
-def _check_model(model, batch_size):
-    if not getattr(model, "outputs", None) or len(model.inputs) != 1:
-        raise ValueError("the model must be a Keras functional model with one image input")
-    shapes = [tensor.shape for tensor in model.outputs]
-    if any(len(shape) != 4 for shape in shapes):
-        raise ValueError(f"the model must return maps (N, H, W, classes), not outputs of shape {shapes}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-
-
 def _check_out(out, heads, size):
     """Arrays to fill must be what would have been returned: NumPy would repeat or truncate values silently."""
     wanted = {name: (*size, maps.shape[-1]) for name, maps in heads.items()}
@@ -191,16 +180,10 @@ def _checked(image, model):
     channels = model.input_shape[-1]
     if image.ndim == 2 and channels == 1:
         image = image[..., None]
-    if image.ndim != 3:
-        raise ValueError(f"one image (H, W, C) is predicted at a time, not an array of shape {image.shape}")
-    if 0 in image.shape:
-        raise ValueError(f"the image is empty: its shape is {image.shape}")
+    checks.shaped(image, "one picture (H, W, C)", "the image", "give them one at a time")
     if image.shape[-1] != channels:
         raise ValueError(f"the network takes {channels} channel(s), the image has {image.shape[-1]}: {image.shape}")
-    if not np.issubdtype(image.dtype, np.floating):
-        raise TypeError(
-            f"the image is {image.dtype}: scale it to floats as in training, for uint8 image.astype('float32') / 255"
-        )
+    checks.floats(image, "image", "scale it as in training, for uint8 image.astype('float32') / 255")
     strip = max(1, 2**20 // (image.shape[1] * channels))
     for first in range(0, image.shape[0], strip):  # in strips, so that a memory map stays on disk
         bad = np.argwhere(~np.isfinite(image[first : first + strip]))
@@ -240,9 +223,7 @@ def _warn_inexact(model, image, rows, columns, sides, shape):
 
 
 def _as_dict(outputs):
-    if isinstance(outputs, (list, tuple)):
-        if len(outputs) > 1:
-            raise ValueError("the model returns a list: give its heads names, keras.Model(images, {'name': head, ...})")
+    if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
         outputs = outputs[0]
     return outputs if isinstance(outputs, dict) else {None: np.asarray(outputs)}
 

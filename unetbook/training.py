@@ -1,48 +1,19 @@
-"""Seeds, splits, random tiles, and the one ``fit`` that chapters and recipes share."""
+"""Seeds, random tiles, and the one ``fit`` that chapters and studies share."""
 
 import keras
 import numpy as np
 
-from unetbook import geometry, losses, tiling
+from unetbook import checks, geometry, losses, tiling
 
 _NAMES = ("x", "y", "sample_weight")
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python, NumPy and the backend: two runs on one machine then agree bit for bit. Chapter 02.
+    """Seed Python, NumPy and the backend: two runs on one machine then agree bit for bit.
 
     Another thread count, instruction set or backend still changes the last digits, and training enlarges them.
     """
     keras.utils.set_random_seed(seed)
-
-
-def split(ids, fractions, seed: int, groups=None) -> list[list]:
-    """Split ids at random into parts of about the given fractions, keeping each group whole. Chapters 15 to 18.
-
-    ids: list of names. fractions: numbers that sum to 1, such as (0.6, 0.2, 0.2). groups: one hashable an id (patient,
-    volume, plate); ids of a group share what is to be predicted, so a split through it would leak. Each part keeps the
-    order of ``ids``. Raises ``ValueError`` where fractions do not sum to 1 or a part stays empty.
-    """
-    ids = list(ids)
-    groups = ids if groups is None else list(groups)
-    if len(groups) != len(ids):
-        raise ValueError(f"{len(ids)} ids but {len(groups)} groups: give one group an id")
-    if abs(sum(fractions) - 1) > 1e-9 or min(fractions) <= 0:
-        raise ValueError(f"fractions must be positive and sum to 1, not {tuple(fractions)}")
-    members = {}
-    for position, group in enumerate(groups):
-        members.setdefault(group, []).append(position)
-    order = list(members)
-    np.random.default_rng(seed).shuffle(order)
-    bounds = np.round(np.cumsum(fractions) * len(ids))
-    parts, taken = [[] for _ in fractions], 0
-    for group in order:  # a group goes where its middle falls
-        middle = taken + len(members[group]) / 2
-        parts[int(np.searchsorted(bounds, middle))] += members[group]
-        taken += len(members[group])
-    if not all(parts):
-        raise ValueError(f"{len(order)} groups are too few for {len(fractions)} parts of {tuple(fractions)}")
-    return [[ids[position] for position in sorted(part)] for part in parts]
 
 
 class Tiles(keras.utils.PyDataset):
@@ -54,7 +25,7 @@ class Tiles(keras.utils.PyDataset):
     around the same center; the output always lies inside the image where that is large enough. augment: a function
     (image, labels, rng, weights=None) that returns the same.
     Batch k of epoch e depends on (seed, e, k) alone, so a stopped training resumes with the batches that it would have
-    seen. Chapters 02, 07, 15 and 16.
+    seen.
     """
 
     def __init__(self, images, labels, tile, output, batch_size, steps, seed, augment=None, weights=None):
@@ -111,7 +82,7 @@ def fit(
     verbose=0,
     head_weights=None,
 ) -> dict:
-    """Train a network that returns logits, by Keras' own ``fit``; return its history as a dict of lists. Chapter 02.
+    """Train a network that returns logits, by Keras' own ``fit``; return its history as a dict of lists.
 
     data, validation: a ``Tiles`` data set, or a tuple of arrays (images, labels) or (images, labels, weights), where
     larger labels are cropped to the network's output. optimizer: Adam at 1e-3 unless given. loss: cross-entropy on
@@ -121,7 +92,7 @@ def fit(
 
     A network with a dict of heads (``nets.unetpp``) is trained by deep supervision: every head has the same labels,
     loss and metrics, and the losses are added, each times its entry in ``head_weights``, {"L1": 1.0, ...}, of 1 unless
-    given. Raises ``ValueError`` for empty or non-finite data, and for weights of other heads. Chapter 12.
+    given. Raises ``ValueError`` for empty or non-finite data, and for weights of other heads.
     """
     output = getattr(model, "output", None)  # a Sequential model has none
     heads = list(output) if isinstance(output, dict) else []
@@ -201,7 +172,7 @@ def _as_tuple(model, data):
 
 
 def center_crop(maps, height: int, width: int):
-    """The central height x width pixels of maps (N, H, W, ...): what an unpadded network returns. Chapter 05."""
+    """The central height x width pixels of maps (N, H, W, ...): what an unpadded network returns."""
     top, left = (maps.shape[1] - height) // 2, (maps.shape[2] - width) // 2
     return maps[:, top : top + height, left : left + width]
 
@@ -210,22 +181,16 @@ def _checked(images, labels, weights):
     """The arrays, or an error that names what does not fit and the fix."""
     images, labels = np.asarray(images), np.asarray(labels)
     weights = None if weights is None else np.asarray(weights)
-    if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"images must be a non-empty array (N, H, W, C), not of shape {images.shape}")
-    if not np.issubdtype(images.dtype, np.floating):
-        raise TypeError(f"images are {images.dtype}: scale them to floats, for uint8 images.astype('float32') / 255")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(
-            f"labels are {labels.dtype}: class indices must be integers, for instance (mask > 0.5).astype(int)"
-        )
+    checks.shaped(images, "(N, H, W, C)", "images")
+    checks.floats(images, "images")
+    checks.integers(labels.dtype, "labels")
     for name, plane in (("labels", labels), ("weights", weights)):
-        if plane is not None and plane.shape != images.shape[:3]:
-            raise ValueError(f"{name} of shape {plane.shape} do not match images of shape {images.shape}")
+        if plane is not None:
+            checks.one_a_pixel(plane, images, name, "images", "(N, H, W)")
     if weights is not None and not (weights >= 0).all():
         raise ValueError("weights must be numbers of at least 0, and some are negative or NaN: see unetbook.weightmap")
     for number, image in enumerate(images):
-        if not np.isfinite(image).all():
-            raise ValueError(f"image {number} holds NaN or infinity: repair or drop it before training")
+        checks.finite(image, f"image {number}", "repair or drop it before training")
     return images, labels, weights
 
 

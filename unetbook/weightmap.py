@@ -6,7 +6,7 @@ on background pixels only: measured on all pixels, most of the weight of two clo
 
 Labels are integers (H, W): 0 = background, each positive number one object (also where it lies in several pieces), and
 -1 = not annotated. Labels that touch have no background between them and thus no border weight: cut them apart first,
-with ``labels.separate``. Taught in chapter 09.
+with ``labels.separate``.
 """
 
 import math
@@ -14,6 +14,8 @@ import math
 import cv2
 import numpy as np
 from scipy import ndimage
+
+from unetbook import checks
 
 CUTOFF = 5e-4  # the fast version drops border weights below it
 
@@ -23,7 +25,7 @@ def border_weights(labels, w0=10.0, sigma=5.0) -> np.ndarray:
 
     labels: integers (H, W), any numbering, 0 = background, -1 = not annotated (neither background nor object);
     w0: the largest weight, of at least 0; sigma: in pixels, greater than 0; the paper has 10 and about 5. Returns
-    float32 (H, W) in [0, w0), 0 with fewer than two objects. Raises ``ValueError`` for anything else. Chapter 09.
+    float32 (H, W) in [0, w0), 0 with fewer than two objects. Raises ``ValueError`` for anything else.
 
     Why boxes suffice: the weight falls to ``CUTOFF`` where d1 + d2 = R = sigma sqrt(2 ln(w0 / CUTOFF)). A background
     pixel is at least 1 from every object, so where the weight is larger, d1 <= d2 < R - 1: both objects reach the pixel
@@ -31,8 +33,7 @@ def border_weights(labels, w0=10.0, sigma=5.0) -> np.ndarray:
     the boxes keep d1 and d2. Where d1 + d2 > R the result is 0, less than ``CUTOFF`` away from
     ``border_weights_plain``. A weight w0 below 10 counts as 10 in R, so that the error stays below w0 / 20,000.
     """
-    labels = _checked(labels)
-    _check_term(w0, sigma)
+    labels = _checked(labels, w0, sigma)
     numbers = _compact(labels)
     reach = sigma * math.sqrt(2 * math.log(max(w0, 10) / CUTOFF))
     nearest, second = (np.full(labels.shape, np.inf, np.float32) for _ in range(2))
@@ -57,10 +58,9 @@ def border_weights(labels, w0=10.0, sigma=5.0) -> np.ndarray:
 def border_weights_plain(labels, w0=10.0, sigma=5.0) -> np.ndarray:
     """The border term as equation 2 reads: one distance map an object, stacked, and the two smallest of each pixel.
 
-    Arguments, result and errors as in ``border_weights``; memory and time grow with objects times pixels. Chapter 09.
+    Arguments, result and errors as in ``border_weights``; memory and time grow with objects times pixels.
     """
-    labels = _checked(labels)
-    _check_term(w0, sigma)
+    labels = _checked(labels, w0, sigma)
     objects = np.unique(labels[labels > 0])
     if len(objects) < 2:
         return np.zeros(labels.shape, np.float32)
@@ -77,7 +77,7 @@ def weight_map(labels, w0=10.0, sigma=5.0, class_weights=None) -> np.ndarray:
     labels, w0, sigma: as in ``border_weights``; class_weights: (background, foreground), both positive, from the
     *training set* (the function ``class_weights``), ``None`` for (1, 1). Returns float32 (H, W). A loss still needs a
     class for pixels that are not annotated, any one: ``np.maximum(labels, 0)`` makes them background, of weight 0.
-    Raises ``ValueError`` for other labels, parameters or class weights. Chapter 09.
+    Raises ``ValueError`` for other labels, parameters or class weights.
     """
     background, foreground = _background_and_foreground(class_weights)
     weights = border_weights(labels, w0, sigma)
@@ -96,13 +96,12 @@ def class_weights(labels, classes=2) -> np.ndarray:
     labels: the training set (never validation or test images), a stack (N, H, W) or a list of images (H, W) of any
     sizes, integers; -1 = not annotated, not counted. With two classes every positive label is foreground, so that
     instances count as ``weight_map`` has them; with more, labels are class indices 0 to classes - 1.
-    Returns float64 (classes,). Raises ``ValueError`` for other labels and for a class that does not occur. Chapter 09.
+    Returns float64 (classes,). Raises ``ValueError`` for other labels and for a class that does not occur.
     """
-    if not isinstance(classes, (int, np.integer)) or classes < 2:
-        raise ValueError(f"classes must be a whole number of at least 2, background included, not {classes!r}")
+    checks.whole(classes, "classes", 2, "the background counts too")
     counts = np.zeros(classes, np.int64)
     for index, image in enumerate(labels):
-        image = _checked(image, f"image {index} of the training set", "give a list of images or a stack (N, H, W)")
+        image = _annotated(image, f"image {index} of the training set", "give a list of images or a stack (N, H, W)")
         annotated = image[image >= 0]
         if classes == 2:
             annotated = annotated > 0
@@ -135,27 +134,18 @@ def _compact(labels):
     return numbers
 
 
-def _checked(labels, name="labels", fix="call it image by image"):
-    labels = np.asarray(labels)
-    if labels.ndim != 2:
-        raise ValueError(f"{name} must be one image (H, W), not {labels.shape}: {fix}")
-    if not labels.size:
-        raise ValueError(f"{name} must hold at least one pixel, not {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{name} must be integers that number the objects, not {labels.dtype}: number the components of a binary "
-            "mask with labels.connected(mask), or convert with labels.astype(int)"
-        )
-    if labels.min() < -1:
-        raise ValueError(f"{name} must be at least 0, or -1 where nobody annotated, not {labels.min()}")
+def _checked(labels, w0, sigma):
+    labels = _annotated(labels, "labels", "call it image by image")
+    checks.amount(sigma, "sigma", "the paper has about 5", unit="pixels", positive=True)
+    checks.amount(w0, "w0", "the paper has 10, and 0 leaves no border term")
     return labels
 
 
-def _check_term(w0, sigma):
-    if not 0 < sigma < math.inf:
-        raise ValueError(f"sigma must be a positive number of pixels, not {sigma}: the paper has about 5")
-    if not 0 <= w0 < math.inf:
-        raise ValueError(f"w0 must be a number of at least 0, not {w0}: the paper has 10, and 0 leaves no border term")
+def _annotated(labels, name, fix):
+    """Labels of one image (H, W), from -1 (not annotated) up."""
+    labels = checks.label_image(labels, name, fix=fix, empty=False)
+    checks.label_range(labels.min(), labels.max(), name, lowest=-1)
+    return labels
 
 
 def _background_and_foreground(class_weights):

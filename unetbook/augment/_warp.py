@@ -6,6 +6,38 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from unetbook import checks
+
+LONGEST = 2**15 - 2  # pixels along an axis: OpenCV keeps coordinates in 16 bits (and one pixel has no mirror image)
+
+
+def checked(image, labels, rng, weights):
+    """The image and weights as float32, the labels as they are, or an error that names what does not fit."""
+    image, labels = np.asarray(image), np.asarray(labels)
+    if image.ndim != 3 or 0 in image.shape or min(image.shape[:2]) < 2 or max(image.shape[:2]) > LONGEST:
+        raise ValueError(
+            f"one image (H, W, C) is augmented at a time, each side 2 to {LONGEST} pixels, not an array of shape "
+            f"{image.shape}: loop over a batch, add [..., None] to a single channel, cut a large image into tiles"
+        )
+    checks.floats(image, "image")
+    checks.integers(labels.dtype, "labels")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        image = image.astype(np.float32, copy=False)
+        weights = None if weights is None else np.asarray(weights, np.float32)
+    checks.one_a_pixel(labels, image, "labels", "an image", "(H, W)")
+    checks.finite(image, "the image", "repair such pixels, or drop the image")
+    if weights is not None:
+        checks.one_a_pixel(weights, image, "weights", "an image", "(H, W)")
+        checks.finite(weights, "the weights", "repair such pixels, or drop the image")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a generator such as numpy.random.default_rng(0), not {rng!r}")
+    return image, labels, weights
+
+
+def check_grid(grid) -> None:
+    """``grid`` is a number of control points along each axis."""
+    checks.whole(grid, "grid", 2, unit="control points")
+
 
 def strips(shape, turn, start, vectors):
     """For each pixel p its place in the input, turn @ p + start + displacement(p): yields rows and float32 (2, n, W).

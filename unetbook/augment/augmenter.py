@@ -1,12 +1,12 @@
-"""All random changes of a training picture in one draw. Chapter 07."""
+"""All random changes of a training picture in one draw."""
 
 from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 
-from unetbook.augment._checks import check_amount, check_grid, checked
-from unetbook.augment._warp import strips, warp, whole
+from unetbook import checks
+from unetbook.augment._warp import check_grid, checked, strips, warp, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Augmenter:
     ``Generator``. Returns (image, labels) or (image, labels, weights) of the same size: the image float32 in [0, 1],
     labels of their own dtype, weights float32. The draws come from two generators spawned from ``rng``, one for the
     geometry and one for gray values: the same seed gives the same turns with and without noise, and what is drawn from
-    ``rng`` itself stays the same for all augmenters. Raises ``ValueError`` or ``TypeError`` naming the fix. Chapter 07.
+    ``rng`` itself stays the same for all augmenters. Raises ``ValueError`` or ``TypeError`` naming the fix.
     """
 
     flip: bool = True  # mirrored upside down, and left to right, each in half of the draws
@@ -43,7 +43,7 @@ class Augmenter:
             raise ValueError(f"flip must be True or False, not {self.flip!r}")
         for field in fields(self):
             if field.name != "grid":
-                check_amount(field.name, getattr(self, field.name))
+                checks.amount(getattr(self, field.name), field.name, "0 is off")
 
     def __call__(self, image, labels, rng, weights=None) -> tuple:
         """One draw for all that is given."""
@@ -78,11 +78,7 @@ class Augmenter:
         channels. Raises ``ValueError`` for images of another range.
         """
         image = np.asarray(image, np.float32)
-        low, high = float(image.min()), float(image.max())
-        if not -1e-3 <= low <= high <= 1 + 1e-3:
-            raise ValueError(
-                f"gray values run from {low:.4g} to {high:.4g}: scale them to [0, 1] before they are augmented"
-            )
+        checks.unit_range(image, "gray values", "scale them to [0, 1] before they are augmented", 1e-3)
         blur, noise = float(self.blur * rng.random()), float(self.noise * rng.random())
         gamma, gain = _factor(self.gamma, rng), _factor(self.gain, rng)
         offset = float(self.offset * rng.uniform(-1, 1))

@@ -1,9 +1,9 @@
-"""The U-Net paper's elastic deformation. Chapter 07."""
+"""The U-Net paper's elastic deformation."""
 
 import numpy as np
 
-from unetbook.augment._checks import check_amount, check_grid, checked
-from unetbook.augment._warp import strips, warp, whole
+from unetbook import checks
+from unetbook.augment._warp import check_grid, checked, strips, warp, whole
 
 
 def elastic(image, labels, rng, std=10.0, grid=3, weights=None) -> tuple:
@@ -16,10 +16,10 @@ def elastic(image, labels, rng, std=10.0, grid=3, weights=None) -> tuple:
 
     Returns (image, labels) or (image, labels, weights): image and weights float32, labels of their own dtype. Gray
     values stay within those of the image. Raises ``ValueError`` or ``TypeError`` naming the fix. Source: Ronneberger
-    et al. 2015, section 3.1. Chapter 07.
+    et al. 2015, section 3.1.
     """
     image, labels, weights = checked(image, labels, rng, weights)
-    check_amount("std", std)
+    checks.amount(std, "std", unit="pixels")
     check_grid(grid)
     vectors = rng.normal(0, std, (2, grid, grid))
     return warp(image, labels, weights, strips(labels.shape, np.eye(2), np.zeros(2), vectors))
@@ -32,13 +32,12 @@ def displacement(shape, vectors) -> np.ndarray:
     points span the image from corner to corner: for 3 x 3 they are its corners, the middles of its edges, its center.
     Returns float32 (2, H, W); ``elastic`` shows at pixel p what the image has at p + displacement. A spline is linear
     in its control points, and rows and columns separate: two products with small matrices equal the interpolation at
-    each pixel. Raises ``ValueError`` for another shape of the vectors. Chapter 07.
+    each pixel. Raises ``ValueError`` for another shape of the vectors.
     """
     vectors = np.asarray(vectors, np.float64)
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"shape must be (H, W) with at least one pixel, not {shape}")
     if vectors.ndim != 3 or len(vectors) != 2 or min(vectors.shape) < 2:
         raise ValueError(f"vectors must be (2, rows, columns) with at least 2 x 2 points, not {vectors.shape}")
-    if not np.isfinite(vectors).all():
-        raise ValueError("vectors hold NaN or infinity: each displacement must be a number of pixels")
+    checks.finite(vectors, "vectors", "each displacement must be a number of pixels")
     return whole(strips(shape, np.zeros((2, 2)), np.zeros(2), vectors))

@@ -1,1 +1,1 @@
-"""Synthetic pictures that ship with the package, and readers of real data sets. Chapters 01 and 15."""
+"""Synthetic pictures that ship with the package, and readers of real data sets."""

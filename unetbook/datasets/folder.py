@@ -1,4 +1,4 @@
-"""Your own images and masks, from two folders. Taught in chapter 16."""
+"""Your own images and masks, from two folders."""
 
 import re
 import warnings
@@ -32,7 +32,7 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
     Raises ``FileNotFoundError`` or ``NotADirectoryError`` for a folder; ``ValueError`` that names the files when there
     are no pictures, no pairs, two masks of one image or two images of one mask, and, when the sample is read, when a
     file is damaged, transparent, in CMYK, of another bit depth or number of channels, when sizes differ, and when the
-    values of a mask are ambiguous, such as the grays that JPEG leaves. Chapter 16.
+    values of a mask are ambiguous, such as the grays that JPEG leaves.
     """
     if not isinstance(instances, (bool, np.bool_)):
         raise ValueError(f"instances is True or False, not {instances!r}")

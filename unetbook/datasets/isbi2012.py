@@ -2,8 +2,7 @@
 
 30 training slices of 512 x 512 pixels (Drosophila ventral nerve cord, 4 x 4 nm a pixel, slices 50 nm apart)
 with labels, and 30 test slices whose labels were never published. Neighboring slices show the same cells:
-split into contiguous blocks, never at random. Cardona et al. 2010; Arganda-Carreras et al. 2015. Taught in
-chapter 15.
+split into contiguous blocks, never at random. Cardona et al. 2010; Arganda-Carreras et al. 2015.
 """
 
 from pathlib import Path
@@ -39,7 +38,7 @@ def load(root=None) -> tuple[np.ndarray, np.ndarray]:
     follow from ``labels.connected`` slice by slice. ``root`` is the folder that holds ``isbi2012/``; without
     it ``UNETBOOK_DATA``, then the cache folder. Raises ``FileNotFoundError`` or ``NotADirectoryError`` that
     say how to get the data, and ``ValueError`` naming the file that is damaged, of another dtype, of other
-    values or of another size. Chapter 15.
+    values or of another size.
     """
     volume_file, labels_file = files(root)
     volume, labels = _files.read_stack(volume_file), _files.read_stack(labels_file)
@@ -58,7 +57,7 @@ def load(root=None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_test(root=None) -> np.ndarray:
-    """The test slices, whose labels were never published: float32 (30, 512, 512, 1) in [0, 1]. Chapter 15.
+    """The test slices, whose labels were never published: float32 (30, 512, 512, 1) in [0, 1].
 
     ``root`` and errors as in ``load``.
     """

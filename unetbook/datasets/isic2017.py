@@ -1,7 +1,7 @@
 """Skin lesions under the dermoscope: the ISIC 2017 challenge, part 1, its validation images.
 
 RGB images of several sizes, each with one mask of the lesion, which covers from 0.5 % to 92 % of it. Codella et al.
-2018. Taught in chapter 17.
+2018.
 """
 
 from pathlib import Path
@@ -13,6 +13,8 @@ FOLDER = "isic2017"
 FILES = tuple((f"{name}.zip", name) for name in ("ISIC-2017_Validation_Data", "ISIC-2017_Validation_Part1_GroundTruth"))
 IMAGE = r"(^|/)(?P<id>ISIC_\d+)\.jpg$"  # the archive of images also holds ISIC_<id>_superpixels.png
 MASK = r"(^|/)(?P<id>ISIC_\d+)_segmentation\.png$"
+# The last number of each kind, which the images themselves tell at a glance: the set is in order of its sources.
+KINDS = ((8025, "colored stickers"), (10459, "fills the picture"), (14428, "ruler"), (9999999, "two lamps"))
 
 
 def how_to_get() -> str:
@@ -39,7 +41,7 @@ def load(root=None, ids=None) -> _files.Samples:
 
     Raises ``FileNotFoundError`` or ``NotADirectoryError`` that say how to get the data; ``ValueError`` naming an
     archive or a member that is damaged, a path that leaves the folder, an image without a mask or a mask without an
-    image, absent ids, and, when the sample is read, a mask of another size or of other values. Chapter 17.
+    image, absent ids, and, when the sample is read, a mask of another size or of other values.
     """
     pictures, truths = map(_archives.Members, files(root))
     images, masks = pictures.by_id(IMAGE), truths.by_id(MASK)
@@ -55,3 +57,8 @@ def load(root=None, ids=None) -> _files.Samples:
             raise ValueError(f"{truths.where(masks[id_])}: {error}") from error
 
     return _files.Samples(_archives.chosen(known, ids, where), sample)
+
+
+def kind(id_) -> str:
+    """What an image shows beside its lesion, by its id such as ``ISIC_0001769``."""
+    return next(name for last, name in KINDS if int(id_.split("_")[1]) <= last)

@@ -1,4 +1,4 @@
-"""Labeled photographs that an installed package ships: real pictures where no data set is at hand. Chapter 16."""
+"""Labeled photographs that an installed package ships: real pictures where no data set is at hand."""
 
 import importlib.metadata
 
@@ -15,7 +15,7 @@ def nuclei() -> Sample:
 
     It is a crop of the image 4dbbb27596 of the Data Science Bowl 2018 (CC0), with noise, as the package ``stardist``
     ships it (Schmidt et al. 2018); the files are read, and the package is not imported. Raises ``FileNotFoundError``
-    where it is not installed. Chapter 16.
+    where it is not installed.
     """
     try:
         package = importlib.metadata.distribution(PACKAGE)

@@ -1,7 +1,7 @@
 """Integer labels: what a mask encodes, which pixels make an object, and objects as run lengths.
 
 Labels are int32, 0 is the background. ``masks`` reads the encodings of a mask, ``objects`` numbers and separates
-objects, ``run_lengths`` writes and reads them as the Data Science Bowl does. Taught in chapters 01, 06, 08, 10 and 16.
+objects, ``run_lengths`` writes and reads them as the Data Science Bowl does.
 """
 
 from unetbook.labels.masks import as_labels

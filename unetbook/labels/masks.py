@@ -1,4 +1,4 @@
-"""What the values of a mask mean: 0/1, 0/255, class indices, or the colors of a palette. Chapters 08 and 20."""
+"""What the values of a mask mean: 0/1, 0/255, class indices, or the colors of a palette."""
 
 import operator
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def as_labels(mask, classes=None) -> np.ndarray:
 
     Returns int32 (H, W). Raises ``ValueError`` with values and fix: for values or colors that ``classes`` does not
     allow (JPEG leaves some), transparent pixels, negative values, another shape, and floats, even 0.0 and 1.0: whether
-    they are labels or rounded probabilities only you know. Chapters 08 and 20.
+    they are labels or rounded probabilities only you know.
     """
     pixels = _pixels(mask)
     if classes is None:

@@ -1,7 +1,4 @@
-"""Objects as numbers: connected components, one mask an object, and the contact pixels between objects.
-
-Taught in chapters 01 and 10.
-"""
+"""Objects as numbers: connected components, one mask an object, and the contact pixels between objects."""
 
 import warnings
 
@@ -9,7 +6,7 @@ import cv2
 import numpy as np
 from skimage import measure
 
-from unetbook.labels import _checks
+from unetbook import checks
 from unetbook.labels.masks import as_labels
 
 
@@ -18,9 +15,9 @@ def connected(mask, connectivity=4) -> np.ndarray:
 
     mask: (H, W), boolean or 0 and 1; connectivity: 4 (pixels meet at an edge) or 8 (a corner suffices).
     Returns int32 (H, W), 1 to n in some fixed order, 0 where the mask is 0. Raises ``ValueError`` for another
-    shape, other values or another connectivity. Chapter 01; what components cannot tell apart, chapter 10.
+    shape, other values or another connectivity.
     """
-    mask = _checks.binary(mask)
+    mask = checks.binary(mask, axes=checks.IMAGE)
     if connectivity not in (4, 8):
         raise ValueError(f"connectivity must be 4 or 8, not {connectivity!r}")
     if not mask.size:  # OpenCV crashes on an image without pixels
@@ -33,9 +30,9 @@ def relabel(labels) -> np.ndarray:
 
     Pieces are 4-connected pixels of one label: touching objects stay apart, an id in several pieces becomes several
     objects, and gaps in the numbering close. labels: integers from 0 up, (H, W). Returns int32 (H, W), 1 to n in some
-    fixed order. Raises ``ValueError`` for another shape, floats, or negative labels. Chapters 10 and 18.
+    fixed order. Raises ``ValueError`` for another shape, floats, or negative labels.
     """
-    return measure.label(_checks.integer(labels), connectivity=1).astype(np.int32)
+    return measure.label(numbered(labels), connectivity=1).astype(np.int32)
 
 
 def instances(masks) -> np.ndarray:
@@ -47,7 +44,7 @@ def instances(masks) -> np.ndarray:
     A pixel in several masks goes to the smallest of them (by the pixels of the mask as given), of equal ones to the
     first: a small object on top of a large one survives. Each such pixel is reported by one ``UserWarning``, which
     names how many there are and masks that meet, and each mask that is empty or keeps no pixel, whose number is then
-    missing. Raises ``ValueError`` for no mask at all, another size, or a mask that is not binary. Chapters 10 and 16.
+    missing. Raises ``ValueError`` for no mask at all, another size, or a mask that is not binary.
     """
     labels, sizes, meeting = None, [np.inf], []  # the background gives way to every mask
     for index, mask in enumerate(masks):
@@ -79,9 +76,8 @@ def separate(labels) -> np.ndarray:
 
     labels: integers (H, W) or (N, H, W), each image on its own, 0 = background; -1, not annotated, stays and is no
     object. Returns int32 of the same shape. Raises ``ValueError`` for another shape, floats, or labels below -1.
-    Chapters 09 and 10.
     """
-    labels = _checks.integer(labels, stack=True, lowest=-1)
+    labels = numbered(labels, checks.STACK, lowest=-1)
     contact = np.zeros(labels.shape, bool)
     down = _differ(labels[..., :-1, :], labels[..., 1:, :])
     contact[..., :-1, :] |= down
@@ -90,6 +86,14 @@ def separate(labels) -> np.ndarray:
     contact[..., :-1] |= right
     contact[..., 1:] |= right
     return np.where(contact, 0, labels).astype(np.int32)
+
+
+def numbered(labels, axes=checks.IMAGE, lowest=0) -> np.ndarray:
+    """The labels as an array, refused where they are no integers from ``lowest`` up that fit int32, with these axes."""
+    labels = checks.label_image(labels, axes=axes)
+    if labels.size:
+        checks.label_range(labels.min(), labels.max(), "labels", lowest, checks.LARGEST)
+    return labels
 
 
 def _differ(one, other):

@@ -1,4 +1,4 @@
-"""Run lengths as the Data Science Bowl 2018 writes them: "start length start length ...". Chapters 06 and 16.
+"""Run lengths as the Data Science Bowl 2018 writes them: "start length start length ...".
 
 Pixels are counted from 1, down the first column, then down the next. A run may go on from the end of a column to the
 start of the next one.
@@ -8,16 +8,17 @@ import operator
 
 import numpy as np
 
-from unetbook.labels import _checks
+from unetbook import checks
+from unetbook.labels.objects import numbered
 
 
 def rle_encode(mask) -> str:
     """Write the pixels of one binary mask as run lengths, column by column from 1.
 
     mask: (H, W), boolean or 0 and 1; an empty mask gives an empty string. Raises ``ValueError`` for another shape or
-    other values. ``rle_rows`` writes all objects of an image at once. Chapters 06 and 16.
+    other values. ``rle_rows`` writes all objects of an image at once.
     """
-    pixels = _checks.binary(mask).ravel(order="F")
+    pixels = checks.binary(mask, axes=checks.IMAGE).ravel(order="F")
     fenced = np.concatenate([[False], pixels, [False]])  # so that each run has a start and an end
     changes = np.flatnonzero(fenced[1:] != fenced[:-1]) + 1
     starts, ends = changes[::2], changes[1::2]
@@ -33,9 +34,8 @@ def rle_rows(labels) -> list[str]:
 
     Why one pass suffices: a run of any object is a stretch of equal labels, so one difference over the flattened image
     finds the runs of all objects. A stable sort by label then gathers those of each object and keeps their order.
-    Chapters 06 and 16.
     """
-    pixels = _checks.integer(labels).ravel(order="F")
+    pixels = numbered(labels).ravel(order="F")
     if not pixels.any():
         return []
     starts = np.append(0, np.flatnonzero(pixels[1:] != pixels[:-1]) + 1)
@@ -55,7 +55,7 @@ def rle_decode(text, shape) -> np.ndarray:
 
     text: "start length ...", as ``rle_encode`` writes it; empty for an empty mask. shape: (height, width). Returns a
     boolean mask (H, W). Raises ``ValueError`` for another shape and for runs that are not pairs of whole numbers from
-    1 up, do not ascend, overlap, or leave the image. Chapters 06 and 16.
+    1 up, do not ascend, overlap, or leave the image.
     """
     height, width = _size(shape)
     pixels = np.zeros(height * width, bool)

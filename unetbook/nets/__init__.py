@@ -1,4 +1,4 @@
-"""The networks of the book, as Keras functional models that return logits. Chapters 02, 12, 13 and 14."""
+"""The networks of the book, as Keras functional models that return logits."""
 
 import numpy as np
 from keras import ops
@@ -16,7 +16,6 @@ def probabilities(logits):
 
     NumPy in, NumPy out; tensors of the backend stay tensors. A dict of heads, as ``unetpp`` returns it, becomes the
     mean of the heads' probabilities, which its authors call the accurate mode (the fast mode is one head: ``prune``).
-    Chapters 02 and 12.
     """
     if isinstance(logits, dict):
         return sum(map(probabilities, logits.values())) / len(logits)

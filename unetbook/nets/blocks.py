@@ -1,4 +1,4 @@
-"""The parts that the networks of the book share, each named as the papers name it. Taught in chapter 02."""
+"""The parts that the networks of the book share, each named as the papers name it."""
 
 import math
 
@@ -13,7 +13,7 @@ class LegalSize(layers.Layer):
     """Passes images on unchanged, after checking that their height and width fit a U-Net of this depth.
 
     Without it a wrong size fails deep inside, where two maps of different size meet at a concatenation. Raises
-    ``ValueError`` naming the nearest legal sizes. Chapter 02.
+    ``ValueError`` naming the nearest legal sizes.
     """
 
     pointwise = True  # for unetbook.geometry: no pixel sees another
@@ -43,7 +43,6 @@ class Bilinear(layers.UpSampling2D):
     """Doubles height and width by bilinear interpolation, the edge repeated: equal to Keras' ``UpSampling2D``.
 
     Keras 3.15 cannot trace that layer on TensorFlow when height and width are open, which tiles of several sizes need.
-    Chapter 04.
     """
 
     def __init__(self, **kwargs):
@@ -65,7 +64,7 @@ def he_normal(incoming: int):
 
     ``incoming`` is channels in x kernel area for a convolution, and channels in alone for the 2 x 2 up-convolution of
     stride 2, where one tap of the kernel reaches each output pixel. Keras' own ``he_normal`` counts the *output*
-    channels of a ``Conv2DTranspose`` instead, and truncates the Gaussian. Chapters 02 and 11.
+    channels of a ``Conv2DTranspose`` instead, and truncates the Gaussian.
     """
     return keras.initializers.RandomNormal(stddev=math.sqrt(2 / incoming))
 
@@ -105,10 +104,7 @@ def activate(maps, activation, name=None):
 
 
 def normalize(maps, normalization, name=None):
-    """Batch, instance or group normalization, or none; not in the paper of 2015. (N, H, W, C) in and out.
-
-    Chapter 13.
-    """
+    """Batch, instance or group normalization, or none; not in the paper of 2015. (N, H, W, C) in and out."""
     if normalization is None:
         return maps
     if normalization == "batch":
@@ -122,7 +118,7 @@ def normalize(maps, normalization, name=None):
 
 
 def upsample(maps, filters, upsampling, padding, name):
-    """Twice the height and width, and ``filters`` channels: (N, H, W, C) to (N, 2 H, 2 W, filters). Chapter 04.
+    """Twice the height and width, and ``filters`` channels: (N, H, W, C) to (N, 2 H, 2 W, filters).
 
     'transpose' is the paper's 2 x 2 up-convolution. 'nearest' and 'bilinear' repeat or interpolate pixels and halve the
     channels by a 1 x 1 convolution, which keeps all sizes as the figure has them.
@@ -139,7 +135,7 @@ def upsample(maps, filters, upsampling, padding, name):
 
 
 def join(skip, maps, how, crop, name):
-    """The gray arrow of figure 1: the encoder's maps, cropped to the decoder's size, meet the decoder's. Chapter 03.
+    """The gray arrow of figure 1: the encoder's maps, cropped to the decoder's size, meet the decoder's.
 
     skip (N, h, w, C) and maps (N, H, W, C) with h = H + 2 crop. 'concat' gives 2 C channels (the paper), 'add' C, and
     'none' drops the skip.

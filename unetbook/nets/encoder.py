@@ -1,4 +1,4 @@
-"""A U-Net whose contracting path is a classification network trained elsewhere. Chapter 14."""
+"""A U-Net whose contracting path is a classification network trained elsewhere."""
 
 import warnings
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 from keras import layers, ops
 
+from unetbook import checks
 from unetbook.nets.blocks import convolution, double_convolution, image_input, join, upsample
 
 
@@ -51,7 +52,7 @@ class ExpectedInput(layers.Layer):
 
     expects: '-1 to 1'; 'standardized' by mean and standard deviation of ImageNet; 'BGR minus mean', of 0 to 255, the
     channels reversed; or '0 to 255' for networks that scale their input themselves. The same as ``preprocess_input`` of
-    ``keras.applications`` does with 0 to 255. Chapter 14.
+    ``keras.applications`` does with 0 to 255.
     """
 
     pointwise = True  # for unetbook.geometry: no pixel sees another
@@ -102,13 +103,12 @@ def encoder(
     Images (N, H, W, C) float32 in, logits (N, H, W, classes) out. Batch normalization of an encoder that is not frozen
     gets momentum 0.9, because the usual 0.999 lags behind in short trainings. Raises ``ValueError`` naming the fix for
     an option or a size that does not fit and for weights of another network, ``FileNotFoundError`` without the file,
-    and ``ConnectionError`` where the download fails. Chapter 14.
+    and ``ConnectionError`` where the download fails.
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, not {backbone!r}")
     expects, names = BACKBONES[backbone]
-    if not isinstance(depth, int) or not 1 <= depth <= len(names):
-        raise ValueError(f"depth must be a whole number of 1 to {len(names)}, not {depth!r}")
+    checks.whole(depth, "depth", 1, most=len(names))
     if len(input_shape) == 3 and input_shape[2] not in (1, 3):
         raise ValueError(f"a pretrained encoder takes images of 1 or 3 channels, not {input_shape[2]}")
     images, maps = image_input(input_shape, depth, "same")

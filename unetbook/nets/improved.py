@@ -1,4 +1,4 @@
-"""The Improved U-Net of Isensee et al. (2017), read in two dimensions. Chapter 13."""
+"""The Improved U-Net of Isensee et al. (2017), read in two dimensions."""
 
 import keras
 from keras import layers
@@ -26,7 +26,7 @@ def improved_unet(input_shape, classes, filters=16, dropout=0.3):
     layers too, for which the paper names no way. Widely copied ports differ: convolutions before normalization in the
     context modules, localization modules that do not halve the channels (2,775,299 parameters), and in some versions
     normalized segmentation layers (2,775,305). Raises ``ValueError`` naming the fix for a size that does not fit.
-    Source: arXiv 1802.10508. Chapter 13.
+    Source: arXiv 1802.10508.
     """
     images, maps = image_input(input_shape, LEVELS - 1, "same")
     skips = []

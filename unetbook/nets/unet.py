@@ -28,16 +28,16 @@ def unet(
         unpadded convolutions, multiples of 2^depth for padded ones.
     classes: channels of the output; 1 for a sigmoid, otherwise soft-max (``nets.probabilities``).
     filters, depth: channels of the first level, doubled at each of ``depth`` poolings.
-    padding: 'valid' (the paper) or 'same' (output as large as the input). Chapter 05.
-    skip: 'concat' (the paper), 'add' or 'none'. Chapter 03.
-    upsampling: 'transpose' (the paper's up-convolution), 'nearest' or 'bilinear'. Chapter 04.
-    normalization: ``None`` (the paper), 'batch', 'instance' or 'group'. Chapter 13.
+    padding: 'valid' (the paper) or 'same' (output as large as the input).
+    skip: 'concat' (the paper), 'add' or 'none'.
+    upsampling: 'transpose' (the paper's up-convolution), 'nearest' or 'bilinear'.
+    normalization: ``None`` (the paper), 'batch', 'instance' or 'group'.
     dropout: rate of the two drop-out layers at the end of the contracting path (section 3.1). The paper gives neither
         the rate nor the exact place; here one stands after the last level that has a skip, one after the bottom.
 
     Images (N, H, W, C) float32 in, logits (N, H', W', classes) out; H' = H - 184 for unpadded convolutions at depth 4,
     otherwise H' = H. As in the paper's text there is no ReLU after the up-convolution. Raises ``ValueError`` naming the
-    fix for a size that does not fit or an unknown option. Taught in chapter 02.
+    fix for a size that does not fit or an unknown option.
     """
     images, maps = image_input(input_shape, depth, padding)
 

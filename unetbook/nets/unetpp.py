@@ -1,4 +1,4 @@
-"""The U-Net++ of Zhou et al. (2018): nested skips, a head at each depth, pruning to a shallower one. Chapter 12."""
+"""The U-Net++ of Zhou et al. (2018): nested skips, a head at each depth, pruning to a shallower one."""
 
 import keras
 from keras import layers
@@ -22,7 +22,7 @@ def unetpp(input_shape, classes, filters=32, depth=4, deep_supervision=True, nor
 
     Images (N, H, W, C) float32 in, logits (N, H, W, classes) out, for each head. ``unetpp((None, None, 1), 1)`` has
     9,041,700 parameters, with one head 9,041,601. A block is two 3 x 3 convolutions with ReLU, padded. Raises
-    ``ValueError`` naming the fix for a size that does not fit. Sources: arXiv 1807.10165 and 1912.05074. Chapter 12.
+    ``ValueError`` naming the fix for a size that does not fit. Sources: arXiv 1807.10165 and 1912.05074.
     """
     images, entering = image_input(input_shape, depth, "same")
     nodes = {}
@@ -47,7 +47,7 @@ def prune(model, level) -> keras.Model:
     model: a network with heads "L1", "L2", ..., as ``unetpp`` builds it; level: 1 to depth. Returns a model with one
     output, equal to that head of the whole network bit for bit on the same backend. It shares the weights: what is
     trained later in one is changed in both. Saved by ``store.save`` it holds its own nodes only. Raises ``ValueError``
-    for a network without heads or without this one. Source: section 3.2 of arXiv 1807.10165. Chapter 12.
+    for a network without heads or without this one. Source: section 3.2 of arXiv 1807.10165.
     """
     heads = model.output if isinstance(model.output, dict) else {}
     if not heads:

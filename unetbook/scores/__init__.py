@@ -1,6 +1,6 @@
 """What a finished segmentation is worth: per pixel, per object, along outlines, and for membranes.
 
-NumPy arrays of whole images in, plain numbers out. Taught in chapters 01, 06, 15 and 18.
+NumPy arrays of whole images in, plain numbers out.
 
 - per pixel: ``dice``, ``iou``, ``thresholded_jaccard``;
 - per object: ``objects``, ``average_precision``, ``dsb_score``, ``object_errors``, ``seg``;

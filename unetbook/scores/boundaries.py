@@ -1,9 +1,10 @@
-"""The score that compares outlines. Chapter 06."""
+"""The score that compares outlines."""
 
 import numpy as np
 from scipy import ndimage
 
-from unetbook.scores._checks import binary_masks, one_image
+from unetbook import checks
+from unetbook.scores.pixels import masks
 
 
 def boundary_f(truth, predicted, tolerance=2) -> float:
@@ -16,12 +17,10 @@ def boundary_f(truth, predicted, tolerance=2) -> float:
     masks of which one has no boundary (empty or full) score 1 if they are equal, otherwise 0.
 
     After Csurka et al. 2013; Perazzi et al. 2016 score video segmentation so. Raises ``ValueError`` when shapes
-    differ, for a stack, for a mask that is not binary and for a negative tolerance. Chapter 06.
+    differ, for a stack, for a mask that is not binary and for a negative tolerance.
     """
-    truth, predicted = binary_masks(truth, predicted)
-    one_image(truth)
-    if not 0 <= tolerance < np.inf:
-        raise ValueError(f"tolerance must be a distance in pixels of at least 0, not {tolerance}")
+    truth, predicted = masks(truth, predicted, checks.IMAGE)
+    checks.amount(tolerance, "tolerance", unit="pixels")
     true_boundary, boundary = _boundary(truth), _boundary(predicted)
     if not true_boundary.any() or not boundary.any():
         return float(np.array_equal(truth, predicted))

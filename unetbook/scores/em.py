@@ -1,15 +1,15 @@
-"""Scores of membranes in electron microscopy: what ISBI 2012 measured, and what replaced it. Chapter 15."""
+"""Scores of membranes in electron microscopy: what ISBI 2012 measured, and what replaced it."""
 
 import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
-from unetbook.scores._checks import ratio, same_shape
-from unetbook.scores.pixels import dice
+from unetbook import checks
+from unetbook.scores.pixels import dice, ratio
 
 
 def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
-    """Score one slice of a membrane segmentation; 0 is perfect in every entry. Chapter 15.
+    """Score one slice of a membrane segmentation; 0 is perfect in every entry.
 
     truth: (H, W), 1 inside a cell and 0 on membrane (boolean works), or instance labels with 0 on membrane;
     probability: (H, W), of the interior, in [0, 1]; pixels of at least ``threshold`` are predicted interior.
@@ -33,18 +33,15 @@ def em_scores(truth, probability, threshold=0.5) -> dict[str, float]:
     Raises ``ValueError`` for other shapes, NaN or values outside [0, 1], a truth that is not made of labels, and
     one of 0 and 255 alone, which may be a mask or one instance.
     """
-    truth, probability = np.asarray(truth), np.asarray(probability)
-    same_shape(truth, probability)
-    if truth.ndim != 2:
-        raise ValueError(f"em_scores takes one slice (H, W), not {truth.shape}: score slice by slice, then average")
+    truth, probability = checks.same_shape(truth, probability)
+    checks.shaped(truth, "one slice (H, W)", "the truth", "score slice by slice, then average", empty=True)
     if not (np.issubdtype(truth.dtype, np.integer) or truth.dtype == bool) or (truth.size and truth.min() < 0):
         raise ValueError(f"the truth must be boolean or labels of at least 0, not {truth.dtype}")
     if truth.size and truth.max() == 255 and np.isin(truth, (0, 255)).all():
         raise ValueError("the truth holds 0 and 255 only: pass truth > 0 if it is a mask, truth // 255 if one instance")
     if np.ndim(threshold) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be one number in [0, 1], not {threshold!r}")
-    if not np.logical_and(probability >= 0, probability <= 1).all():
-        raise ValueError("the probability must lie in [0, 1] without NaN: use nets.probabilities on logits")
+    checks.unit_range(probability, "probabilities", "use nets.probabilities on logits, and repair NaN")
     interior, predicted = truth > 0, probability >= threshold
     true_segments = truth if truth.size and truth.max() > 1 else _segments(interior)
     segments = _segments(predicted)

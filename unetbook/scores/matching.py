@@ -1,4 +1,4 @@
-"""Scores that compare objects with objects: matched, missed, extra, merged and split. Chapters 01, 06 and 18.
+"""Scores that compare objects with objects: matched, missed, extra, merged and split.
 
 Objects of one label image do not overlap, so an IoU above 1/2 makes a match unique and no assignment problem arises:
 the shared pixels are then more than half of the true object, and two predicted objects cannot both have more than half.
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unetbook.scores._checks import label_images
+from unetbook import checks
+from unetbook.scores.pixels import ONE_IMAGE
 
 DSB_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 _LARGEST_TABLE = 2**20  # pairs; 8 MB
@@ -40,7 +41,7 @@ def objects(truth, predicted, threshold=0.5) -> ObjectScores:
     truth, predicted: integer labels (H, W) of the same shape, 0 = background, any numbering. Two empty pictures
     score 1, an empty one against objects 0. Objects do not overlap, so from a threshold of 0.5 on an object
     has at most one partner and no assignment problem arises; a lower threshold raises ``ValueError``, as do
-    other shapes and dtypes. Chapters 01 and 06.
+    other shapes and dtypes.
     """
     if np.ndim(threshold):
         raise ValueError(f"objects takes one threshold, not {threshold}: average_precision takes several")
@@ -60,7 +61,7 @@ def average_precision(truth, predicted, thresholds=DSB_THRESHOLDS) -> np.ndarray
     truth, predicted: as in ``objects``; thresholds: numbers in [0.5, 1), by default 0.50, 0.55, ..., 0.95. Returns
     float64 of their shape; two empty pictures score 1. This is what the Data Science Bowl 2018 calls average
     precision (Caicedo et al. 2019), not the area under a curve. An IoU of exactly the threshold is no match there;
-    StarDist and Cellpose count it. Raises ``ValueError`` as ``objects`` does. Chapters 06 and 16.
+    StarDist and Cellpose count it. Raises ``ValueError`` as ``objects`` does.
     """
     pairs = _overlaps(truth, predicted)
     matched = np.count_nonzero(pairs.iou > _checked(thresholds)[..., None], axis=-1)
@@ -73,11 +74,11 @@ def dsb_score(truths, predictions) -> float:
 
     truths, predictions: as many label images (H, W) each, of any sizes, or stacks (N, H, W). An image with one
     nucleus counts as much as one with a hundred. Raises ``ValueError`` for no image, for different numbers of
-    images, and as ``objects`` does. Chapters 06 and 16.
+    images, and as ``objects`` does.
     """
     for images in (truths, predictions):
-        if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] == 1:
-            raise ValueError(f"labels of shape {images.shape} are no stack (N, H, W): drop the last axis, [..., 0]")
+        if isinstance(images, np.ndarray):
+            checks.no_channel(images)
     truths, predictions = list(truths), list(predictions)  # generators too
     if len(truths) != len(predictions) or len(truths) == 0:
         raise ValueError(f"{len(truths)} truths and {len(predictions)} predictions: give one of each for every image")
@@ -95,7 +96,7 @@ def object_errors(truth, predicted) -> ObjectErrors:
 
     A true object can be merged and split at once. How well outlines fit is not judged (``objects`` does that): one
     true object in a predicted one of twice its size is no error here. truth, predicted and errors as in ``objects``.
-    The rule is ours; papers count merges and splits in different ways. Chapters 06, 09 and 18.
+    The rule is ours; papers count merges and splits in different ways.
     """
     pairs = _overlaps(truth, predicted)
     true_lies_in = 2 * pairs.shared > pairs.true_sizes[pairs.true]
@@ -118,7 +119,7 @@ def seg(truth, predicted) -> float:
     A true object is compared with the predicted object that holds more than half of its pixels; without one it counts
     0. What is extra costs nothing, and two merged objects share one partner. Without a true object there is nothing to
     miss, 1. The challenge takes the mean over the objects of all images. truth, predicted and errors as in ``objects``.
-    Ulman et al. 2017, Nature Methods. Chapter 18.
+    Ulman et al. 2017, Nature Methods.
     """
     pairs = _overlaps(truth, predicted)
     covered = 2 * pairs.shared > pairs.true_sizes[pairs.true]
@@ -152,16 +153,15 @@ def _overlaps(truth, predicted) -> _Overlaps:
     Labels change rarely along a row, so not each pixel votes for its pair but each run of equal pairs, with its
     length. Pairs that never meet do not appear.
     """
-    truth, predicted = (labels.ravel() for labels in label_images(truth, predicted))
+    both = checks.same_shape(truth, predicted)
+    truth, predicted = (checks.label_image(labels, fix=ONE_IMAGE).ravel() for labels in both)
     new = np.ones(truth.size + 1, bool)  # where a run begins, and the end of the last one
     np.not_equal(truth[1:], truth[:-1], out=new[1:-1])
     new[1:-1] |= predicted[1:] != predicted[:-1]
     starts = _places(new)
     lengths = np.diff(starts)
     truth, predicted = truth[starts[:-1]], predicted[starts[:-1]]
-    lowest = min(truth.min(initial=0), predicted.min(initial=0))
-    if lowest < 0:
-        raise ValueError(f"labels must be at least 0, the background, not {lowest}: number the objects from 1 on")
+    checks.label_range(min(truth.min(initial=0), predicted.min(initial=0)), 0)
 
     if (int(truth.max(initial=0)) + 1) * (int(predicted.max(initial=0)) + 1) <= _LARGEST_TABLE:
         columns = int(predicted.max(initial=0)) + 1

@@ -1,13 +1,14 @@
 """Warping error: what remains of the disagreement when outlines may move but nothing may merge, split or vanish.
 
 Jain et al. 2010; one of the scores of ISBI 2012. Here foreground (cell interior) is 4-connected, background (membrane)
-8-connected, and what lies beyond the image is background. Chapter 06.
+8-connected, and what lies beyond the image is background.
 """
 
 import numpy as np
 from scipy import ndimage
 
-from unetbook.scores._checks import binary_masks, one_image
+from unetbook import checks
+from unetbook.scores.pixels import masks
 
 _FOUR_NEIGHBORS = np.array([0, 1, 1, 2]), np.array([1, 0, 2, 1])
 _EIGHT = np.ones((3, 3), int)
@@ -18,7 +19,7 @@ def is_simple(patch) -> bool:
 
     It does when, around the middle, exactly one 4-connected piece of foreground shares an edge with it, and exactly
     one 8-connected piece of background is there. Two pieces of foreground would be joined or parted, none would make
-    an object appear or vanish; the same holds for background. Such a pixel is called simple. Chapter 06.
+    an object appear or vanish; the same holds for background. Such a pixel is called simple.
     """
     patch = np.array(patch, bool)
     if patch.shape != (3, 3):
@@ -36,10 +37,9 @@ def warp(truth, predicted) -> np.ndarray:
 
     truth, predicted: binary masks (H, W). Pixels where the two differ are visited row by row; a simple one is
     flipped at once, and the rounds go on until one changes nothing. Returns a boolean mask (H, W) of the topology of
-    the truth. Raises ``ValueError`` when shapes differ, for a stack and for a mask that is not binary. Chapter 06.
+    the truth. Raises ``ValueError`` when shapes differ, for a stack and for a mask that is not binary.
     """
-    truth, predicted = binary_masks(truth, predicted)
-    one_image(truth)
+    truth, predicted = masks(truth, predicted, checks.IMAGE)
     warped = np.pad(truth, 1)
     waiting, visited = np.argwhere(truth != predicted).tolist(), -1
     known = {}  # there are 512 patches only
@@ -65,7 +65,7 @@ def warping_error(truth, predicted) -> float:
     the best of all warpings; ``warp`` is greedy, so the value is an upper bound that depends on the order of visits.
     It also moves an outline over pixels where the two differ and no further: a thin membrane that is drawn beside
     the true one, with agreement in between, is not reached. truth, predicted and errors as in ``warp``. Jain et al.
-    2010. Chapter 06.
+    2010.
     """
     warped = warp(truth, predicted)
     return float(np.count_nonzero(warped != np.asarray(predicted)) / max(warped.size, 1))

@@ -1,4 +1,4 @@
-"""Curves of a training, and paired differences of a lab."""
+"""Curves of a training, and paired differences of a study."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,16 +31,16 @@ def curves(series, xlabel, ylabel, title=None, logarithmic=False, width=7.0):
     return figure, axis
 
 
-def differences(axis, result, pairs, score):
-    """Draw paired differences in one score of a lab: dots are seeds, a bar the mean with its 95 % interval. Chapter 03.
+def differences(axis, study, pairs, score):
+    """Draw paired differences in one score of a study: dots are seeds, a bar the mean with its 95 % interval.
 
-    result: of ``recipes.result``; pairs: {label: (arm, other arm)}, one row each, from the top; score: its name. Axes
+    study: of ``results.study``; pairs: {label: (arm, other arm)}, one row each, from the top; score: its name. Axes
     with the same rows may share their y.
     """
     for row, (one, other) in enumerate(pairs.values()):
-        arms = [seed["arms"] for seed in result["seeds"].values() if one in seed["arms"] and other in seed["arms"]]
-        of_seeds = [of[one]["scores"][score] - of[other]["scores"][score] for of in arms]
-        between = result["differences"][f"{one} - {other}"][score]
+        ours, theirs = study.entries(one), study.entries(other)
+        of_seeds = [ours[seed]["scores"][score] - theirs[seed]["scores"][score] for seed in ours if seed in theirs]
+        between = study.differences[f"{one} - {other}"][score]
         axis.plot(of_seeds, [row - 0.12] * len(of_seeds), "o", color=colors.ORANGE, markersize=4.5, alpha=0.8)
         if between["low"] is not None:
             axis.plot([between["low"], between["high"]], [row + 0.15] * 2, color=colors.BLUE, linewidth=2)

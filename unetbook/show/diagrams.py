@@ -1,4 +1,4 @@
-"""Figure 1 of the U-Net paper, drawn from a live model: every number in it is read off the layers. Chapter 02."""
+"""Figure 1 of the U-Net paper, drawn from a live model: every number in it is read off the layers."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ _LEVELS = "#e3f0f9", "#c3ddf0", "#9dc6e4", "#74add6", "#4a92c6"
 
 
 def unet_diagram(model, width=8.0):
-    """Draw a model built by ``nets.unet`` with fixed input size; returns (figure, axis). Chapter 02.
+    """Draw a model built by ``nets.unet`` with fixed input size; returns (figure, axis).
 
     A box is a feature map, its height grows with the map's side and its width with the number of channels; the side
     stands below it, the channels above. Its color is that of its level. Gray arrows copy, with the pixels that they cut

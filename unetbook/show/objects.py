@@ -3,6 +3,7 @@
 import numpy as np
 from skimage import segmentation
 
+from unetbook import checks
 from unetbook.show import colors
 
 SIX = (colors.BLUE, colors.ORANGE, colors.GREEN, colors.PINK, colors.SKY, colors.RED)
@@ -21,8 +22,9 @@ def instances(labels, like=None, outline=True) -> np.ndarray:
     ``ValueError`` for another shape.
     """
     labels = np.asarray(labels)
-    if labels.ndim != 2 or (like is not None and np.shape(like) != labels.shape):
-        raise ValueError(f"instances are labels (H, W), and the truth has their shape, not {labels.shape}")
+    checks.shaped(labels, checks.IMAGE, "labels", empty=True)
+    if like is not None:
+        checks.same_shape(like, labels)
     number = color_numbers(labels) if like is None else _matched(labels, np.asarray(like))
     palette = np.array([colors.rgb(color) for color in (*SIX, colors.GRAY)])
     picture = np.zeros((*labels.shape, 3))

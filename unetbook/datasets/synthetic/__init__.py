@@ -2,7 +2,7 @@
 
 They run offline and stand in for real images in chapters, tests and labs; each kind imitates one kind of
 picture closely enough that a threshold with connected components fails where it fails on the real thing.
-No pixel of a real image is in them. Taught in chapter 01.
+No pixel of a real image is in them.
 """
 
 from unetbook.datasets.synthetic._cells import cells

@@ -16,7 +16,7 @@ def cells(count, size, seed):
     Returns images float32 (N, H, W, 1) in [0, 1] and labels int32 (N, H, W): 0 = background, 1 to n = cells,
     each one 4-connected component. Labels of touching cells share a border without any background between
     them (``labels.separate`` opens a gap). Picture k depends on (seed, k) and ``size`` only. Raises
-    ``TypeError`` or ``ValueError`` naming the argument. Chapters 01 and 18.
+    ``TypeError`` or ``ValueError`` naming the argument.
 
     What makes them hard: phase contrast shows edges, not areas, so the middle of a flat cell looks like the
     background; a bright halo surrounds each cell, and debris lies between them.

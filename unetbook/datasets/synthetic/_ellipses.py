@@ -18,7 +18,7 @@ def ellipses(count, size, seed, objects=8, degrees=(0, 180)):
     many ellipses a picture holds, of about 170 pixels each, fewer where no more fit; degrees: range of the direction of
     the long axis, 0 = along a row, 90 = along a column. Returns images float32 (N, H, W, 1) in [0, 1] and labels int32
     (N, H, W): 0 = background and discs, 1 to n = ellipses, which do not touch. Picture k depends on (seed, k) and the
-    other arguments only. Raises ``TypeError`` or ``ValueError`` naming the argument. Chapters 07 and 08.
+    other arguments only. Raises ``TypeError`` or ``ValueError`` naming the argument.
 
     Brightness alone does not tell ellipses from discs, so a network has to learn a shape, and a direction where it has
     seen one only.

@@ -20,7 +20,7 @@ def lesions(count, size, seed):
     Returns images float32 (N, H, W, 3), RGB in [0, 1], and labels int32 (N, H, W): 0 = skin, 1 = the lesion,
     one 4-connected component without holes that covers 2 to 60 % of the picture, whatever its size. Its
     outline is where the pigment has half of its density. Picture k depends on (seed, k) and ``size`` only.
-    Raises ``TypeError`` or ``ValueError`` naming the argument. Chapters 06, 08 and 17.
+    Raises ``TypeError`` or ``ValueError`` naming the argument.
 
     What makes them hard: exposure, light and skin differ from picture to picture, so no level of gray fits
     all; hairs, freckles, a ruler and the dark corners are as dark as a lesion; and many lesions fade out.

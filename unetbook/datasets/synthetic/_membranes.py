@@ -17,7 +17,7 @@ def membranes(count, size, seed):
     count: number of pictures; size: pixels a side, or (height, width), at least 32; seed: 0 or larger.
     Returns images float32 (N, H, W, 1) in [0, 1] and labels int32 (N, H, W): 0 = membrane, 1 to n = the
     interiors, each one 4-connected component. Picture k depends on (seed, k) and ``size`` only. Raises
-    ``TypeError`` or ``ValueError`` naming the argument. Chapters 01, 05 and 15.
+    ``TypeError`` or ``ValueError`` naming the argument.
 
     What makes them hard: membranes cut obliquely are wide and faint, and mitochondria, vesicles and smudges
     are as dark as membranes.

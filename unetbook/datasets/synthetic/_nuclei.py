@@ -17,7 +17,7 @@ def nuclei(count, size, seed):
     Returns images float32 (N, H, W, 1) in [0, 1] and labels int32 (N, H, W): 0 = background, 1 to n = nuclei,
     each one 4-connected component of at least 30 pixels. Labels of touching nuclei share a border without any
     background between them (``labels.separate`` opens a gap). Picture k depends on (seed, k) and ``size``
-    only. Raises ``TypeError`` or ``ValueError`` naming the argument. Chapters 06, 09, 10 and 16.
+    only. Raises ``TypeError`` or ``ValueError`` naming the argument.
 
     What makes them hard: some nuclei are many times brighter than others, so the haze around them is as bright
     as a dim one; nuclei out of focus lie below the labeled ones; and about three in ten touch another one.

@@ -1,5 +1,6 @@
 import os
 import zipfile
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -126,6 +127,19 @@ def test_an_image_without_any_cell(root):
     assert not usiigaci.load(root)[0].labels.any()
 
 
+def test_kinds_are_told_by_the_median_cell():
+    small = np.zeros((200, 200), np.int32)
+    for number in range(3):
+        small[60 * number : 60 * number + 40, :40] = 2 * number + 1  # 1,600 pixels each; numbers are left out
+    large = small.copy()
+    for number, top in ((1, 0), (3, 60)):
+        large[top : top + 55, :55] = number  # 3,025 pixels: two of three
+    assert usiigaci.kind(small) == "small cells" and usiigaci.kind(large) == "large cells"
+    small[:, 50:] = 9  # one large cell of four
+    assert usiigaci.kind(small) == "small cells" and usiigaci.kind(np.zeros((9, 9), np.int32)) == "small cells"
+    assert 1618 < usiigaci.LARGE < 2658  # between the two kinds of the set
+
+
 @pytest.mark.skipif("UNETBOOK_DATA" not in os.environ, reason="the cells are not at hand: set UNETBOOK_DATA")
 def test_real_data():
     try:
@@ -135,6 +149,7 @@ def test_real_data():
     assert samples.ids == [f"train/set{n}" for n in range(1, 46)] + [f"val/set{n}" for n in range(46, 51)]
     read = list(samples)
     assert sum(int(sample.labels.max()) for sample in read) == 3240
+    assert Counter(usiigaci.kind(sample.labels) for sample in read) == {"large cells": 23, "small cells": 27}
     for sample in read:
         assert sample.image.shape == (1022, 1024, 1) and sample.image.max() == 1
         sizes = np.bincount(sample.labels.ravel())

@@ -413,8 +413,14 @@ def test_labels_that_are_no_class_raise_from_numpy_and_are_nan_once_compiled(cha
 
 
 BAD = {
-    "float labels": (TRUTH * 1.0, LOGITS, None, TypeError, r"labels are float\d+: .*\(mask > 0.5\).astype\(int\)"),
-    "boolean labels": (TRUTH > 0, LOGITS, None, TypeError, "labels are bool: class indices must be integers"),
+    "float labels": (
+        TRUTH * 1.0,
+        LOGITS,
+        None,
+        TypeError,
+        r"labels must be integers, not float\d+: .*\(mask > 0.5\).astype\(int\)",
+    ),
+    "boolean labels": (TRUTH > 0, LOGITS, None, TypeError, "labels must be integers, not bool: take class indices"),
     "logits without channels": (
         TRUTH,
         LOGITS[..., 0],
@@ -468,9 +474,10 @@ def test_the_wrong_number_of_channels_and_options_out_of_range():
     for options in ({"gamma": -1}, {"alpha": 0}, {"alpha": 1.5}):
         with pytest.raises(ValueError, match=r"gamma must be at least 0 and alpha None or in \(0, 1\)"):
             losses.Focal(**options)
-    with pytest.raises(ValueError, match="smooth must be at least 0 pixels, not -1"):
+    with pytest.raises(ValueError, match="smooth must be a number of pixels of at least 0, not -1"):
         losses.Dice(smooth=-1)
-    with pytest.raises(ValueError, match=r"alpha and beta must be at least 0, not -1 and 0\.7"):
-        losses.Tversky(alpha=-1)
+    for option in ("alpha", "beta"):
+        with pytest.raises(ValueError, match=f"{option} must be a number of at least 0, not -1"):
+            losses.Tversky(**{option: -1})
     with pytest.raises(TypeError, match="positional argument"):
         losses.Dice(TRUTH, LOGITS)

@@ -198,6 +198,20 @@ def test_an_image_without_any_nucleus(tmp_path, members):
         assert not dsb2018.load(tmp_path)[0].labels.any()
 
 
+def test_kinds_are_told_by_color_ground_and_size():
+    dark = np.full((64, 64, 3), 0.1, np.float32)
+    light = 1 - dark
+    light[:8, :8] = 0.2
+    usual = [np.full((*size, 3), 0.1, np.float32) for size in dsb2018.USUAL_SIZES]
+    found = [dsb2018.kind(image) for image in [*usual, dark, light * [0.95, 0.8, 0.9], light]]
+    assert tuple(found) == dsb2018.KINDS and len(set(found)) == 6
+    assert found[:4] == [f"fluorescence, {of}" for of in ("256 x 256", "360 x 360", "520 x 696", "other sizes")]
+    assert found[4:] == ["stained", "gray on light"]
+    assert dsb2018.kind(usual[0][:, :200]) == dsb2018.kind(usual[2].swapaxes(0, 1)) == "fluorescence, other sizes"
+    assert dsb2018.kind(dark * [1.0, 0.9, 1.0]) == "fluorescence, other sizes"  # a shade of color is none
+    assert dsb2018.kind(dark * [1.0, 0.6, 1.0]) == "stained"
+
+
 @pytest.mark.skipif("UNETBOOK_DATA" not in os.environ, reason="the nuclei are not at hand: set UNETBOOK_DATA")
 def test_real_data():
     """All images and nuclei are counted by their names; every 24th image is read."""

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -110,7 +112,7 @@ def test_an_answer_takes_the_colors_of_the_truth_that_it_matches():
     for true, answer in ((1, 9), (2, 4), (3, 5)):
         assert main_color(of_found, found, answer) == main_color(of_truth, truth, true)
     assert main_color(of_found, found, 6) == main_color(of_found, found, 7) == gray
-    with pytest.raises(ValueError, match="the truth has their shape"):
+    with pytest.raises(ValueError, match=r"truth \(39, 60\) and prediction \(40, 60\)"):
         show.instances(found, like=truth[1:])
 
 
@@ -183,12 +185,16 @@ def test_source_shows_the_code_as_it_stands(monkeypatch):
 
 
 def test_differences_show_every_seed_and_the_interval():
-    seeds = {str(k): {"arms": {"a": {"scores": {"f": 0.5 + 0.1 * k}}, "b": {"scores": {"f": 0.4}}}} for k in range(3)}
-    seeds["3"] = {"arms": {"a": {"scores": {"f": 0.0}}}}  # stopped before its second arm
+    arms = {
+        "a": {k: {"scores": {"f": 0.5 + 0.1 * k}} for k in range(3)},
+        "b": {k: {"scores": {"f": 0.4}} for k in range(3)},
+    }
+    arms["a"][3] = {"scores": {"f": 0.0}}  # the other arm has no such seed
     row = {"mean": 0.2, "low": 0.1, "high": 0.3, "pairs": 3}
-    result = {"seeds": seeds, "differences": {"a - b": {"f": row}, "b - a": {"f": row | {"low": None, "high": None}}}}
+    between = {"a - b": {"f": row}, "b - a": {"f": row | {"low": None, "high": None}}}
+    study = SimpleNamespace(entries=arms.get, differences=between)
     _, axis = plt.subplots()
-    show.differences(axis, result, {"first": ("a", "b"), "second": ("b", "a")}, "f")
+    show.differences(axis, study, {"first": ("a", "b"), "second": ("b", "a")}, "f")
     dots, bar, mean, *without = (line.get_xdata() for line in axis.lines)
     assert np.allclose(dots, [0.1, 0.2, 0.3]) and np.allclose(bar, [0.1, 0.3]) and np.allclose(mean, 0.2)
     assert len(without) == 3  # dots, mean and the line at 0: no bar

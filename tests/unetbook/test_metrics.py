@@ -139,5 +139,7 @@ def test_wrong_shapes_are_refused_with_the_fix():
         metrics.Dice(3)(labels[:, 1:], logits)
     with pytest.raises(ValueError, match=r"weights of shape \(3,\) do not match .*: give one a pixel"):
         metrics.PixelError(3)(labels, logits, weights[:, 0, 0])
-    with pytest.raises(ValueError, match="classes must be the network's channels, at least 1, not 0"):
+    with pytest.raises(
+        ValueError, match="classes must be a whole number of at least 1, not 0: give the network's channels"
+    ):
         metrics.IoU(0)

@@ -1,7 +1,6 @@
 """A stored network on a reader's own files, and label images scored against the truth."""
 
 import csv
-import json
 
 import cv2
 import keras
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetbook import __main__, application, comparison, labels, normalize, recipes, results, scores, store, submission
+from unetbook import __main__, application, comparison, labels, normalize, results, scores, store, submission
 from unetbook import segmenter as segmenters
 from unetbook.datasets import synthetic
 from unetbook.segmenter import Segmenter
@@ -405,31 +404,13 @@ def test_a_file_that_holds_code_is_refused(place, tmp_path, capsys):
     assert "cannot be loaded" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_list_names_recipes_data_and_weights(monkeypatch, tmp_path, capsys):
+def test_list_names_data_and_weights(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("UNETBOOK_DATA", str(tmp_path))
     assert __main__.main(["list"]) == 0
     printed = capsys.readouterr().out
-    assert "dsb2018-unet" in printed and "isbi2012-unet        measured" in printed
+    assert "nuclei               dsb2018-unet.keras" in printed
     assert "isic2017             not at hand" in printed
     assert "isbi2012-unet.keras  interior of cells" in printed
-
-
-def test_list_tells_what_is_only_begun(monkeypatch, tmp_path, capsys):
-    unseen = recipes.get("dsb2018-unseen")
-    arms = {arm: {} for arm in unseen.ARMS}
-    seeds = {str(seed): {"arms": dict(arms)} for seed in unseen.SEEDS}
-    monkeypatch.setattr(results, "folder", lambda: tmp_path)
-
-    def listed(name, seeds):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"seeds": seeds}))
-        assert __main__.main(["list"]) == 0
-        return next(line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()[0] == name)
-
-    assert listed(unseen.NAME, seeds) == "measured"
-    del seeds["2"]["arms"][unseen.HALF]
-    assert listed(unseen.NAME, seeds) == "begun"
-    assert listed("isbi2012-unet", {"0": {}, "1": {}}) == "measured"
-    assert listed("isbi2012-unet", {"1": {}}) == listed("isbi2012-unet", {}) == "begun"
 
 
 def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
@@ -437,13 +418,23 @@ def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
     (tmp_path / "weights/a.keras").write_bytes(b"none")
     store.save(painter(), tmp_path / "weights/b.keras", **passport())
     (tmp_path / "weights/c.keras").mkdir()
-    (tmp_path / "dsb2018-unet.json").write_text("{")
-    (tmp_path / "isbi2012-unet.json").write_text("[]")
     monkeypatch.setattr(results, "folder", lambda: tmp_path)
     assert __main__.main(["list"]) == 0
     printed = capsys.readouterr().out
     assert "a.keras  damaged" in printed and "b.keras  squares" in printed and "c.keras  damaged" in printed
-    assert all(f"{name:20} damaged " in printed for name in ("dsb2018-unet", "isbi2012-unet"))
+
+
+def test_fetch_tells_where_data_lie_or_how_to_get_them(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("UNETBOOK_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert __main__.main(["fetch", "isbi2012"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "imagej.net" in error
+    (tmp_path / "isbi2012").mkdir()
+    for name in ("train-volume.tif", "train-labels.tif"):
+        (tmp_path / "isbi2012" / name).write_bytes(b"")
+    assert __main__.main(["fetch", "isbi2012"]) == 0
+    assert "train-volume.tif" in capsys.readouterr().out
 
 
 def test_every_kept_network_names_a_known_normalization():

@@ -135,6 +135,12 @@ def test_an_image_without_any_lesion(tmp_path, members):
     assert not isic2017.load(tmp_path)[0].labels.any()
 
 
+def test_kinds_are_told_by_the_ids():
+    found = [isic2017.kind(f"ISIC_{number:07}") for number in (1769, 8025, 9995, 12099, 14428, 14568)]
+    assert found == [isic2017.KINDS[k][1] for k in (0, 0, 1, 2, 2, 3)]
+    assert [name for _, name in isic2017.KINDS] == ["colored stickers", "fills the picture", "ruler", "two lamps"]
+
+
 @pytest.mark.skipif("UNETBOOK_DATA" not in os.environ, reason="the lesions are not at hand: set UNETBOOK_DATA")
 def test_real_data():
     """98 pairs lie at hand in the size of the screen; the archives of the publisher hold 150."""

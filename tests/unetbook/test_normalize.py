@@ -109,7 +109,7 @@ def test_errors_name_the_fix():
     with pytest.raises(ValueError, match=r"no normalization 'bright': known are as_it_is, bright_on_dark, stretched"):
         normalize.rule("bright")
     for rule in normalize.RULES.values():
-        with pytest.raises(TypeError, match="uint8: scale it"):
+        with pytest.raises(TypeError, match="floats, not uint8: scale"):
             rule(np.zeros((4, 4, 1), np.uint8))
         with pytest.raises(ValueError, match="run from 0 to 255"):
             rule(np.array([[[0.0], [255.0]]]))

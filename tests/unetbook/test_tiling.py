@@ -324,11 +324,15 @@ BAD_IMAGES = {
     "NaN": (lambda: with_value(np.nan), ValueError, "holds nan at row 210, column 4, channel 2: .*numpy.nan_to_num"),
     "infinity": (lambda: with_value(-np.inf), ValueError, "holds -inf at row 210, column 4, channel 2"),
     "channels": (lambda: picture(9, 9, 1), ValueError, r"takes 3 channel\(s\), the image has 1: \(9, 9, 1\)"),
-    "gray": (lambda: picture(9, 9)[..., 0], ValueError, r"one image \(H, W, C\) .* not an array of shape \(9, 9\)"),
-    "batch": (lambda: picture(9, 9, 3)[None], ValueError, r"one image \(H, W, C\) .* of shape \(1, 9, 9, 3\)"),
-    "empty": (lambda: np.zeros((0, 9, 3), np.float32), ValueError, r"the image is empty: its shape is \(0, 9, 3\)"),
-    "uint8": (lambda: np.zeros((9, 9, 3), np.uint8), TypeError, r"is uint8: .* image.astype\('float32'\) / 255"),
-    "bool": (lambda: np.zeros((9, 9, 3), bool), TypeError, "the image is bool"),
+    "gray": (lambda: picture(9, 9)[..., 0], ValueError, r"one picture \(H, W, C\) .*, not \(9, 9\): give them one"),
+    "batch": (lambda: picture(9, 9, 3)[None], ValueError, r"one picture \(H, W, C\) .*, not \(1, 9, 9, 3\)"),
+    "empty": (lambda: np.zeros((0, 9, 3), np.float32), ValueError, r"with at least one pixel, not \(0, 9, 3\)"),
+    "uint8": (
+        lambda: np.zeros((9, 9, 3), np.uint8),
+        TypeError,
+        r"floats, not uint8: .* image.astype\('float32'\) / 255",
+    ),
+    "bool": (lambda: np.zeros((9, 9, 3), bool), TypeError, "image must be floats, not bool"),
 }
 
 
@@ -354,7 +358,7 @@ def test_a_bad_tile_is_refused_with_the_fix():
 def test_bad_calls_are_refused():
     model, image = network(depth=1), picture(9, 9)
     for size in (0, -1):
-        with pytest.raises(ValueError, match=f"batch_size must be at least 1, not {size}"):
+        with pytest.raises(ValueError, match=f"batch_size must be a whole number of at least 1, not {size}"):
             tiling.predict(model, image, batch_size=size)
     for out in (np.zeros((9, 9, 1), np.float32), np.zeros((10, 9, 2), np.float32), np.zeros((9, 9, 2), np.uint8)):
         with pytest.raises(ValueError, match=r"out must be a float array of shape \(9, 9, 2\), not"):

@@ -331,8 +331,8 @@ FLAT = np.full((4, 5), 0.4, np.float32)
     "prediction, arguments, message",
     [
         (FLAT * 10 - 2, {}, "nets.probabilities on logits"),
-        (FLAT - 0.5, {}, r"not -0\.1 to -0\.1"),
-        (FLAT * 10, {"way": "watershed"}, r"not 4 to 4: use nets\.probabilities"),
+        (FLAT - 0.5, {}, r"run from -0\.1 to -0\.1"),
+        (FLAT * 10, {"way": "watershed"}, r"run from 4 to 4: use nets\.probabilities"),
         (np.where(FLAT > 0, np.nan, 0), {}, "NaN"),
         (np.where(FLAT > 0, np.inf, 0), {"way": "distance"}, "infinity"),
         (np.ones((4, 5), int), {}, r"floats, not int64.*labels\.connected"),
