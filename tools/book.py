@@ -30,9 +30,9 @@ def copy_source(source: Path) -> list[Path]:
         (source / folder).mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml", "tools/site_extension.py"):
         shutil.copy(ROOT / name, source / name)
-    for name in ("chapters/code", "extra", "results", "_static"):
+    for name in ("chapters/code", "results", "studies", "_static"):
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name)
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     copied = []
     for name in map(Path, pairs.toc_files()):
         if not (ROOT / name).is_file():

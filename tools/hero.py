@@ -13,7 +13,7 @@ from unetbook import show, tiling, training
 from unetbook.datasets import synthetic
 from unetbook.nets import probabilities, unet
 
-PICTURE = ROOT / "extra" / "_static" / "hero.png"
+PICTURE = ROOT / "_static" / "hero.png"
 
 
 def main() -> None:

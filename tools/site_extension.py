@@ -5,6 +5,9 @@ instead, and no button starts Thebe, so its scripts are dead weight. And while t
 placeholder, the buttons for Colab, Binder and the repository would lead nowhere. The build copies this file alone, and
 Sphinx imports it by its bare name: it imports nothing of ours.
 
+Jupyter Book gives every script in ``_static`` to every page. MathJax lies there, too, and Sphinx gives it to the pages
+that have formulas: it is taken out of the other list.
+
 In Jupyter, a solution is a folded cell below the word Solution; on a page, the fold itself is called so.
 """
 
@@ -35,6 +38,11 @@ def drop_dead_buttons(app, config):
     config.html_theme_options = without_dead_buttons(config.html_theme_options)
 
 
+def load_mathjax_once(app, config):
+    """Leave MathJax to Sphinx, which loads it where there are formulas, before Sphinx reads the list of scripts."""
+    config.html_js_files = [script for script in config.html_js_files if script != config.mathjax_path]
+
+
 def drop_thebe(app, pagename, templatename, context, doctree):
     """Take Thebe's scripts out of a page's list."""
 
@@ -58,6 +66,7 @@ def name_solutions(app, pagename, templatename, context, doctree):
 def setup(app):
     """Register with Sphinx."""
     app.connect("config-inited", drop_dead_buttons)
+    app.connect("config-inited", load_mathjax_once)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_solutions)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
