@@ -95,5 +95,6 @@ def fingerprint(notebook: nbformat.NotebookNode) -> str:
     files = dependencies(text)
     files += sorted({style for file in files for style in file.parent.glob("*.mplstyle")})  # figures are drawn with it
     files += [file for file in sorted(RESULTS.rglob("*.json")) if file.stem in text]
+    files += [file for file in sorted(RESULTS.glob("*.csv")) if re.sub("-(curves|kinds|swept)$", "", file.stem) in text]
     contents = [f"{file.relative_to(ROOT).as_posix()} {digest(file.read_text(encoding='utf-8'))}" for file in files]
     return digest("\n".join([json.dumps(cells), *contents]))

@@ -2,7 +2,7 @@
 
     python -m tools.study_pages
 
-A page is ``chapters/pages/check-NAME.md``. Nobody edits it: ``tests/test_study_pages.py`` compares it with its results.
+A page is ``chapters/pages/check-NAME.md``. Nobody edits it: ``tests/book/test_study_pages.py`` compares it with them.
 """
 
 import statistics
@@ -10,7 +10,8 @@ import statistics
 import numpy as np
 
 from tools.pairs import PAGES
-from unetbook import recipes
+from unetbook import results
+from unetbook.statistics import interval_text, leaves_out_zero, paired_difference
 
 SCORES = {"dsb": "DSB score", "f": "F1 at IoU 0.5", "iou": "IoU of the foreground"}
 ERRORS = {"merged": "merged", "split": "split", "missed": "missed", "extra": "extra"}
@@ -36,7 +37,7 @@ def mean(entries, names=ALL) -> dict:
 
 def difference(name, after, before) -> dict:
     """Return the paired difference of a score over seeds, with its interval."""
-    return recipes.paired_difference([one[name] for one in after], [one[name] for one in before])
+    return paired_difference([one[name] for one in after], [one[name] for one in before])
 
 
 def compared(before, after, names=ALL) -> str:
@@ -44,63 +45,61 @@ def compared(before, after, names=ALL) -> str:
     rows = []
     for name in names:
         row, means = difference(name, after, before), (cells(mean(part, [name]), [name])[0] for part in (before, after))
-        verdict = "differs" if recipes.leaves_out_zero(row) else "undecided"
-        rows.append((ALL[name], *means, recipes.interval_text(row, DIGITS[name]), verdict))
+        verdict = "differs" if leaves_out_zero(row) else "undecided"
+        rows.append((ALL[name], *means, interval_text(row, DIGITS[name]), verdict))
     return table(["score", "before", "after", "difference, 95 % interval of the seeds", "verdict"], rows)
 
 
-def settings(result) -> str:
-    """Return the settings of a run, one a line."""
-    return "\n".join(f"- {name}: `{value}`" for name, value in result["settings"].items())
+def settings(study, arm) -> str:
+    """Return the settings of an arm, one a line."""
+    return "\n".join(f"- {name}: `{value}`" for name, value in study.settings_of(arm).items())
 
 
-def runs(result) -> str:
-    """Return a table of the runs of a result: steps, minutes, hardware, date and commit of each seed."""
+def runs(study, arm) -> str:
+    """Return a table of the runs of an arm: steps, minutes, hardware, date and commit of each seed."""
     rows = []
-    for seed, entry in result["seeds"].items():
-        hardware = entry["hardware"]
+    for seed, entry in study.entries(arm).items():
+        hardware = study.machine(entry)["hardware"]
         machine = hardware.get("gpu") or "{cores} cores, {cpu}".format(**hardware)
         row = seed, entry["steps"], f"{entry['seconds'] / 60:.0f}", machine, entry["precision"], entry["date"]
         rows.append((*row, entry["commit"][:10]))
     return table(["seed", "steps", "minutes", "machine", "precision", "date", "commit"], rows)
 
 
-def of(result, *path) -> list:
-    """Return the entry at this path of each seed."""
-    entries = list(result["seeds"].values())
+def of(study, arm, *path) -> list:
+    """Return what stands at this path of each seed's entry."""
+    entries = list(study.entries(arm).values())
     for name in path:
         entries = [entry[name] for entry in entries]
     return entries
 
 
 def nuclei() -> str:
-    """Return the page of the nuclei, from ``results/dsb2018-*.json``."""
-    unet, nested, tried, unseen, gaps = (
-        recipes.result(f"dsb2018-{name}") for name in ("unet", "unetpp", "choices", "unseen", "gaps")
-    )
-    once, eight = of(unet, "once", "scores"), of(unet, "scores")
+    """Return the page of the nuclei, from the files of the studies ``dsb2018``, ``-choices`` and ``-unseen``."""
+    study, tried, unseen = (results.study(name) for name in ("dsb2018", "dsb2018-choices", "dsb2018-unseen"))
+    once, eight = of(study, "unet", "once", "scores"), of(study, "unet", "scores")
     parts = [
         "# Check: nuclei",
         "Everything that was measured for [chapter 16](../16-nuclei.ipynb), written by code from the files "
-        "`results/dsb2018-*.json`. Errors are counts for 100 true nuclei. Three seeds are few: a verdict is *differs* "
+        "`results/dsb2018*`. Errors are counts for 100 true nuclei. Three seeds are few: a verdict is *differs* "
         "where the 95 % interval of Student's t for the paired differences leaves out 0, and *undecided* elsewhere. "
-        "`python -m unetbook run dsb2018-unet` repeats the first run, and so on.",
-        *_data(unet),
+        "`python -m studies run dsb2018 --arms unet` repeats the first run, and so on.",
+        *_data(study),
         "## Settings and runs of the U-Net",
-        settings(unet),
-        runs(unet),
-        "Validation chose for each seed: " + "; ".join(f"`{choices}`" for choices in of(unet, "choices")) + ".",
-        *_test_images(unet),
-        *_kinds(unet),
-        *_nested(unet, nested),
+        settings(study, "unet"),
+        runs(study, "unet"),
+        "Validation chose for each seed: " + "; ".join(f"`{one}`" for one in of(study, "unet", "choices")) + ".",
+        *_test_images(study),
+        *_kinds(study),
+        *_nested(study),
         *_tried(tried),
         *_unseen(unseen),
         "## Two faults of our own",
         "The depth of the watershed, left at one pixel (before) and chosen on validation images (after):",
-        compared(of(unet, "depth_1", "scores"), eight),
+        compared(of(study, "unet", "depth_1", "scores"), eight),
         "Gaps between nuclei, cut before the tile is turned (before) and after it (after); one position:",
-        compared(once, of(gaps, "scores")),
-        runs(gaps),
+        compared(once, of(study, "gaps", "once", "scores")),
+        runs(study, "gaps"),
         "## Eight positions or one",
         "One position (before) and the mean of eight, turned and mirrored (after):",
         compared(once, eight),
@@ -108,12 +107,12 @@ def nuclei() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _data(unet):
-    file, split = unet["data"][0], unet["split"]
+def _data(study):
+    file, images = study.summary["data"][0], study.summary["split"]["images"]
     yield "## Data and split"
     yield (
-        f"`{file['file']}`, {file['bytes']:,} bytes, SHA-256 `{file['sha256']}`: {len(split['train'])} training, "
-        f"{len(split['validation'])} validation and {len(split['test'])} test images. Fields are found by their cuts: "
+        f"`{file['file']}`, {file['bytes']:,} bytes, SHA-256 `{file['sha256']}`: {images['train']} training, "
+        f"{images['validation']} validation and {images['test']} test images. Fields are found by their cuts: "
         "the last row of one image continues in the first row of another, in its values and in its details, or two "
         "thumbnails are alike. A first rule, which compared raw edges alone, had left neighbors of test images in "
         "training; it was replaced before the runs below. The rules for polarity and for fields were checked by eye on "
@@ -122,14 +121,15 @@ def _data(unet):
     )
 
 
-def _test_images(unet):
-    each = np.mean([[row["dsb"] for row in images.values()] for images in of(unet, "images")], axis=0)
+def _test_images(study):
+    unet, entries = study.arm("unet"), study.entries("unet")
+    each = np.mean([[row["dsb"] for row in study.rows("unet", seed)] for seed in entries], axis=0)
     drawn = np.random.default_rng(0).choice(each, (10_000, len(each))).mean(axis=1)
     low, high = np.percentile(drawn, [2.5, 97.5])
-    cost = unet["seeds"][str(unet["kept"]["seed"])]["scores"]["dsb"] - unet["kept"]["scores"]["dsb"]
-    rows = [(f"U-Net, seed {seed}", *cells(entry["scores"])) for seed, entry in unet["seeds"].items()]
+    cost = entries[unet["kept"]["seed"]]["scores"]["dsb"] - unet["kept"]["scores"]["dsb"]
+    rows = [(f"U-Net, seed {seed}", *cells(entry["scores"])) for seed, entry in entries.items()]
     rows += [("U-Net, mean", *cells(unet["mean"])), ("U-Net, standard deviation", *cells(unet["std"]))]
-    rows += [(name, *cells(entry["scores"])) for name, entry in unet["baselines"].items()]
+    rows += [(name, *cells(entry["scores"])) for name, entry in study.baselines.items()]
     yield "## Scores on the test images"
     yield table(["test images", *ALL.values()], rows)
     yield (
@@ -142,11 +142,15 @@ def _test_images(unet):
     )
 
 
-def _kinds(unet):
-    otsu = unet["baselines"]["otsu, objects as chosen"]["kinds"]
+def _of_kind(study, arm, kind):
+    return [study.kinds(arm, seed)[kind] for seed in study.entries(arm)]
+
+
+def _kinds(study):
+    otsu = study.kinds("otsu, objects as chosen")
     header = "images", *ALL.values()
     yield "## By kind of image"
-    rows = [(kind, entry["images"], *cells(mean(of(unet, "kinds", kind)))) for kind, entry in otsu.items()]
+    rows = [(kind, entry["images"], *cells(mean(_of_kind(study, "unet", kind)))) for kind, entry in otsu.items()]
     yield table(["U-Net, mean of the seeds", *header], rows)
     yield table(
         ["Otsu, objects as chosen", *header],
@@ -154,11 +158,11 @@ def _kinds(unet):
     )
 
 
-def _nested(unet, nested):
-    once, budget = of(unet, "once", "scores"), of(nested, "unet")
+def _nested(study):
+    once, budget = of(study, "unet", "once", "scores"), of(study, "unetpp", "unet")
+    heads = {head: of(study, "unetpp", "heads", head) for head in of(study, "unetpp", "heads")[0]}
     rows = []
-    for head in of(nested, "heads")[0]:
-        entries = of(nested, "heads", head)
+    for head, entries in heads.items():
         work = entries[0]["multiply_adds"] / budget[0]["multiply_adds"]
         time = statistics.median(one["seconds"] / two["seconds"] for one, two in zip(entries, budget, strict=True))
         costs = f"{entries[0]['parameters']:,}", f"{work:.2f}", f"{time:.1f}"
@@ -171,12 +175,12 @@ def _nested(unet, nested):
     )
     yield table(["network", *SCORES.values(), "parameters", "multiply-adds", "time"], rows)
     yield "U-Net (before) and head L4 (after):"
-    yield compared(once, of(nested, "heads", "L4"), SCORES)
+    yield compared(once, heads["L4"], SCORES)
     yield "Head L4 (before) and head L3 (after), the first step of pruning:"
-    yield compared(of(nested, "heads", "L4"), of(nested, "heads", "L3"), SCORES)
+    yield compared(heads["L4"], heads["L3"], SCORES)
     yield "U-Net (before) and the mean of the heads (after), both averaged over eight positions:"
-    yield compared(of(unet, "scores"), of(nested, "scores"), SCORES)
-    yield runs(nested)
+    yield compared(of(study, "unet", "scores"), of(study, "unetpp", "scores"), SCORES)
+    yield runs(study, "unetpp")
 
 
 def _tried(tried):
@@ -185,24 +189,24 @@ def _tried(tried):
         "A quarter of the steps, scored on the *validation* images. Each row changes one thing; *border class* changes "
         "the target, its weights and the way to nuclei."
     )
-    rows = [(arm, *cells(scores)) for arm, scores in tried["mean"].items()]
+    rows = [(arm, *cells(tried.mean(arm))) for arm in tried.arms]
     yield table(["validation images, mean of the seeds", *ALL.values()], rows)
     rows = [
-        (pair, recipes.interval_text(row["dsb"]), recipes.interval_text(row["merged"], 1))
-        for pair, row in tried["differences"].items()
+        (pair, interval_text(row["dsb"]), interval_text(row["merged"], 1)) for pair, row in tried.differences.items()
     ]
     yield table(["difference, 95 % interval of the seeds", "DSB score", "merged"], rows)
 
 
 def _unseen(unseen):
     scores, errors = [], []
-    for arm, options in unseen["arms"].items():
-        if options["kind"] is None:
+    for arm in unseen.arms:
+        kind = unseen.arm(arm)["changes"].get("kind")
+        if kind is None:
             continue
-        counts = of(unseen, "arms", arm, "counts")[0]
-        seen, not_seen = of(unseen, "arms", "all kinds", "kinds", options["kind"]), of(unseen, "arms", arm, "scores")
+        counts = of(unseen, arm, "counts")[0]
+        seen, not_seen = _of_kind(unseen, "all kinds", kind), of(unseen, arm, "scores")
         pair = cells(mean(seen), ["dsb"]) + cells(mean(not_seen), ["dsb"])
-        lost = recipes.interval_text(difference("dsb", not_seen, seen))
+        lost = interval_text(difference("dsb", not_seen, seen))
         scores.append((arm, counts["train"], counts["test"], *pair, lost))
         both = zip(*(cells(mean(part), ERRORS) for part in (seen, not_seen)), strict=True)
         errors.append((arm, *(" / ".join(one) for one in both)))
