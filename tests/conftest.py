@@ -3,7 +3,7 @@
 Tests run in any order, alone, and spread over several processes, so a shared fixture is either cheap enough to be made
 once a process or made by one of them for all. ``eager`` and ``eager_training`` let TensorFlow compute without graphs:
 making the graph of a training is what takes long where there are two steps. Use them where a test is about something
-else than how Keras compiles; results differ in the last digits. The harness of recipes has tests with graphs, too.
+else than how Keras compiles; results differ in the last digits. Chapters are executed with graphs, too.
 ``site`` is the folder of the built site: ``make test`` builds it before, and otherwise the first process that needs it
 does, while the others wait. What only one file needs stands there: pictures on disk and networks as fixtures of that
 module, the browser in ``test_pages.py``.

@@ -38,7 +38,7 @@ def portability_parts(jax_python: str, every: bool = False) -> list[tuple[str, l
     """
     chapters = [sys.executable, "-m", "tools.portability", *(["--all"] if every else [])]
     # The environment with JAX holds no book: only files with backend tests can be imported there.
-    files = [file for file in sorted((ROOT / "tests").glob("test_*.py")) if "mark.backend" in file.read_text("utf-8")]
+    files = [file for file in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.backend" in file.read_text("utf-8")]
     backend = [jax_python, "-m", "pytest", "-q", "-m", "backend", *map(str, files)]
     # One other CPU: ``make spread`` tried both when the tolerances were set.
     cpu = kernel.other_cpu(kernel.cpu_flags())

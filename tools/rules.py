@@ -1,6 +1,6 @@
 """The chapter contract as functions: each takes a notebook and returns a list of problems, empty when it is kept.
 
-``tests/test_book.py`` applies them to every chapter, ``tests/test_rules.py`` shows that each of them can fail.
+``tests/book/test_book.py`` applies them to every chapter, ``test_rules.py`` beside it shows that each can fail.
 """
 
 import base64
@@ -154,7 +154,7 @@ def hidden_escapes(notebook) -> list[str]:
     for cell in code_cells(notebook):
         if NBVAL_COMMENT.search(cell.source):
             problems.append(
-                f"cell [{first_line(cell)}] escapes by a comment: use a tag, and list it in tests/test_book.py"
+                f"cell [{first_line(cell)}] escapes by a comment: use a tag, and list it in tests/book/test_book.py"
             )
         if "local-data" in tags(cell) and "nbval-ignore-output" not in tags(cell):
             problems.append(f"cell [{first_line(cell)}] has the tag local-data and needs nbval-ignore-output too")

@@ -3,8 +3,8 @@
     python -m tools.spread [--only 02-architecture]
 
 Writes ``results/spread/NN-name.json``: each number under contract with its promise and what five seeds and two imitated
-CPUs gave. ``tests/test_book.py`` holds the tolerances against it: wide enough for what was seen, at most three times
-the spread. About seven times the minutes of a chapter. The pictures stay the same; only the trainings differ.
+CPUs gave. ``tests/book/test_book.py`` holds the tolerances against it: wide enough for what was seen, at most three
+times the spread. About seven times the minutes of a chapter. The pictures stay the same; only the trainings differ.
 """
 
 import argparse
