@@ -19,7 +19,7 @@ from studies.keep import keep_best
 from studies.provenance import provenance
 from studies.settings import READING, Read
 from studies.study import Study
-from unetbook import results, sizes, training
+from unetbook import drafts, results, sizes, training
 from unetbook.datasets import _files
 
 VARIABLE = "UNETBOOK_RUNS"
@@ -44,7 +44,7 @@ def run(study: Study, seeds=None, arms=None, quick=False, out=None, root=None) -
     Raises ``ValueError`` for an unknown arm, for files or checkpoints of other settings, data or split, for a setting
     that nothing reads, and where a loss is no longer a number; and what the data set's reader raises.
     """
-    return _Run(study, quick, out, root).all(seeds, arms)
+    return _Run(study, quick, out, root).run(seeds, arms)
 
 
 class _Run:
@@ -63,7 +63,7 @@ class _Run:
         best = self.best[arm]
         return catalog.get(self.study.settings["best_in"]).arms[best] if best else None
 
-    def all(self, seeds, arms):
+    def run(self, seeds, arms):
         study = self.study
         arms = list(arms or (study.quick_arms if self.quick else ()) or study.arms)
         for arm in arms:
@@ -83,14 +83,16 @@ class _Run:
         if len(missing) < len(wanted):
             print(f"{len(wanted) - len(missing)} of {len(wanted)} are already in {self.out / study.name}.json")
         steps = sum(self.values[arm]["steps"] * self.values[arm]["epochs"] for _, arm in missing)
-        with tqdm(total=steps, unit="step", disable=None if missing else True) as bar:
+        with tqdm(total=steps, unit="step", disable=None if missing else True) as bar:  # None: where nobody looks
             for seed, arm in missing:
                 entry = self._measured(arm, seed, bar)
                 shown = "  ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
                 summary = records.merge(self.out, self.head, arm, seed, entry)
                 bar.write(f"seed {seed}  {arm}: {shown}")
-        for arm in dict.fromkeys(arm for _, arm in missing):
-            summary = self._keep(arm, summary)
+        news = {arm for _, arm in missing}
+        for arm in arms:
+            if arm in news or "kept" not in summary["arms"][arm]:  # a stop may have come between
+                summary = self._keep(arm, summary)
         if self.quick:
             shutil.rmtree(self.runs / study.name, ignore_errors=True)
         self._refuse_unread()
@@ -129,13 +131,23 @@ class _Run:
         return dict(head)
 
     def _split(self):
-        """The split that lies in ``<out>/splits``, made by the task where it does not lie there yet; and its file."""
-        path = self.out / "splits" / f"{self.task.DATASET.FOLDER}.json"
-        data, split = self._data(Read(next(iter(self.values.values()))), 0), records.read(path)
-        if split is None:
-            split = self.task.split(data)
-            records.write(path, split)
-        absent = sorted({id_ for part in split.values() for id_ in part} - set(self.task.ids(data)))
+        """The split that lies in ``<out>/splits``, and its file.
+
+        Where it does not lie there yet, it is a copy of the stored one if the data have all of its images, or else made
+        by the task.
+        """
+        name = f"{self.task.DATASET.FOLDER}.json"
+        path, stored = (place / "splits" / name for place in (self.out, results.folder()))
+        data = self._data(Read(next(iter(self.values.values()))), 0)
+        there = set(self.task.ids(data))
+        if not path.exists():
+            known = records.read(stored)
+            if known and {id_ for part in known.values() for id_ in part} <= there:
+                drafts.put(path, lambda draft: draft.write_bytes(stored.read_bytes()))
+            else:
+                records.write(path, self.task.split(data))
+        split = records.read(path)
+        absent = sorted({id_ for part in split.values() for id_ in part} - there)
         if absent:
             raise ValueError(f"the data set lacks {absent}, which {path} names: get the whole data set")
         return split, path

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,8 @@ def test_a_quick_run_of_all_arms(found):
     assert set(plain["choices"]) == {"threshold"} and "thresholds" not in plain
     assert set(found.differences) == {f"paper - {arm}" for arm in ("unet", "no-weights", "no-elastic")}
     assert "target_met" in found.arm("paper") and "target_met" not in found.arm("unet")
+    stored = Path(results.__file__).parents[1] / "results/splits/isbi2012.json"  # taken where the data have its ids
+    assert (found.path.parent / "splits/isbi2012.json").read_bytes() == stored.read_bytes()
     weights = found.path.parent / "weights"
     assert {path.name for path in weights.iterdir()} == {"isbi2012-unet.keras", "isbi2012-paper.keras"}
     kept = Segmenter(store.load(weights / "isbi2012-paper.keras"))
