@@ -38,8 +38,11 @@ def _parser():
 def _list(options) -> int:
     print("python -m studies run NAME [--arms ARM ...] [--seeds SEED ...] [--quick] [--out FOLDER]")
     for study in catalog.STUDIES.values():
-        based = f" Based on {study.based_on}." if study.based_on else ""
-        print(f"{study.name:18} {_state(study):8} {study.summary}.{based}")
+        print(f"{study.name:18} {_state(study):8} {study.summary}")
+        if study.based_on:
+            differs = study.differs(catalog.get(study.based_on))
+            told = ", ".join(f"{name} {value}" for name, value in differs.items()) or "other arms"
+            print(f"{'':27} based on {study.based_on}, with {told}")
         print(f"{'':27} {'; '.join(study.arms)}")
     return 0
 

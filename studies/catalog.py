@@ -6,10 +6,7 @@
 import difflib
 
 from studies import labs
-from studies.study import FIVE, Study, pairs
-
-ADAM = {"optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine"}
-
+from studies.study import ADAM, FIVE, Study, pairs
 
 # Membranes. The paper's way in all but its size: 16 channels on the first level instead of 64, 21 slices instead of 30.
 # And faster: instance normalization, which the paper does not have, lets SGD learn in a quarter of an hour at a high
@@ -148,6 +145,7 @@ CHOICES = DSB2018.changed(
     least={},
     aims="",
     keeps=(),
+    baselines=False,
 )
 
 # For each kind of image, a network that learned all others is scored on the test images of that kind; "all kinds" is
@@ -176,6 +174,7 @@ UNSEEN = DSB2018.changed(
     least={},
     aims="",
     keeps=(),
+    baselines=False,
 )
 
 # Lesions. The study that the chapter follows: 256 pixels, batch 16, Adam at a constant 1e-4, drop-out 0.3, nothing

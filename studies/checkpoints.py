@@ -5,8 +5,9 @@ import math
 import time
 
 import keras
+import numpy as np
 
-from studies import precision, records
+from studies import locks, precision, records
 from studies.provenance import provenance
 
 
@@ -18,7 +19,8 @@ class Fingerprint:
     seed: int
     settings: dict
     data: list
-    parts: str
+    parts: str  # SHA-256 of what is learned from and validated on
+    encoder: str  # SHA-256 of the weights that the training starts from
 
     def differs(self, other: dict) -> list[str]:
         """What is other in the fingerprint of a checkpoint, in words."""
@@ -32,6 +34,10 @@ class Fingerprint:
         ]
 
 
+class Diverged(ValueError):
+    """A training whose loss, scores or weights are no longer numbers."""
+
+
 class State:
     """What is known of a training between two epochs, in ``state.json`` beside its checkpoint."""
 
@@ -41,15 +47,22 @@ class State:
     @classmethod
     def of(cls, folder, fingerprint, wanted):
         """The state in the folder, or a fresh one. Raises ``ValueError`` where it was begun with something else."""
-        there = records.read(folder / "state.json")
+        there = records.read(folder / "state.json", f"remove {folder} to start anew")
         if there is None:
-            fresh = {"epochs": 0, "curves": {}, "seconds": 0.0, "precision": precision.usable(wanted)}
-            facts = {"fingerprint": dataclasses.asdict(fingerprint), **fresh, "came_from": provenance()}
+            fresh = {"epochs": 0, "curves": {}, "seconds": 0.0, "read": [], "continued": []}
+            fresh |= {"precision": precision.usable(wanted), "came_from": provenance()}
+            facts = {"fingerprint": dataclasses.asdict(fingerprint), **fresh}
             return cls(folder, records.plain(facts))
         differs = fingerprint.differs(there["fingerprint"])
         if differs:
             raise ValueError(f"{folder} was begun with other {'; '.join(differs)}: remove the folder to start anew")
         return cls(folder, there)
+
+    def goes_on(self, now: dict) -> None:
+        """Note what is another machine, backend or commit than when the training began, before it goes on."""
+        other = {name: value for name, value in now.items() if self.facts["came_from"][name] != value}
+        if other:
+            self.facts["continued"].append({"epoch": self.facts["epochs"], **other})
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -73,19 +86,21 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Write the checkpoint first and the state that names it last, so that neither is ever half there."""
         state, folder = self.state.facts, self.state.folder
+        values = {**(logs or {}), **self.validate(self.model)}
         # Not only a high rate does this. On processors with AMX, TensorFlow 2.21's gradient of some unpadded bfloat16
         # convolutions multiplies memory that nobody wrote by 0: exact, unless a NaN happens to lie there.
-        if not math.isfinite((logs or {}).get("loss", 0)):
-            raise ValueError(
-                f"the loss of seed {self.seed} is no longer a number in epoch {epoch + 1}, of which {folder} has "
-                "nothing: run again to repeat it, or change the learning rate of the arm if that happens again"
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        if broken or not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
+            raise Diverged(
+                f"the {', '.join(broken) or 'weights'} of seed {self.seed} are no longer numbers in epoch {epoch + 1}, "
+                f"of which {folder} has nothing: run again to repeat it, or change the learning rate of the arm"
             )
-        values = {**(logs or {}), **self.validate(self.model)}
         for name, value in values.items():
             state["curves"].setdefault(name, []).append(round(float(value), records.DIGITS))
         folder.mkdir(parents=True, exist_ok=True)
         old, new = state.get("checkpoint"), f"epoch-{epoch + 1:03d}.keras"
         self.model.save(folder / new)
+        locks.to_disk(folder / new)
         state["seconds"] += time.perf_counter() - self.began
         state.update(epochs=epoch + 1, checkpoint=new)
         records.write(folder / "state.json", state)

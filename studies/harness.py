@@ -12,9 +12,9 @@ from pathlib import Path
 import keras
 from tqdm.auto import tqdm
 
-from studies import catalog, precision, records
+from studies import catalog, locks, precision, records
 from studies import training as arms_of
-from studies.checkpoints import Checkpoint, Fingerprint, State
+from studies.checkpoints import Checkpoint, Diverged, Fingerprint, State
 from studies.keep import keep_best
 from studies.provenance import provenance
 from studies.settings import READING, Read
@@ -54,8 +54,10 @@ class _Run:
         self.study, self.quick, self.root = study, quick, root
         self.task = importlib.import_module(f"studies.tasks.{study.task}")
         self.runs = runs_folder() / "quick" if quick else runs_folder()
-        self.out = Path(out) if out else (self.runs if quick else _place(study))
-        self.loaded, self.unread, self.work, self.last = [], {}, {}, (None, None)
+        place = Path(out) / "quick" if out and quick else out  # apart from what was measured
+        self.out = Path(place) if place else (self.runs if quick else _place(study))
+        self.loaded, self.unread, self.work, self.last, self.diverged = [], {}, {}, (None, None), []
+        self.now = records.plain(provenance())
         self.best = {arm: _best(study, arm) for arm in study.arms}
         self.values = {arm: study.values(arm, quick, self._of_best(arm)) for arm in study.arms}
 
@@ -74,9 +76,9 @@ class _Run:
         wanted = [(seed, arm) for seed in seeds or study.seeds for arm in arms if seeds or seed in study.seeds_for(arm)]
         self.head = self._head()
         summary = records.merge(self.out, self.head)
-        if self.task.DATASET and "baselines" not in summary:
+        if self.task.DATASET and study.baselines and "baselines" not in summary:
             print("baselines ...", flush=True)
-            read = Read(self.values[arms[0]], study.name)
+            read = Read(self.values[next(iter(study.arms))], study.name)
             found = self.task.baselines(self._data(read, 0), self.split, read)
             summary = records.merge(self.out, self.head, baselines=found)
         missing = [(seed, arm) for seed, arm in wanted if str(seed) not in summary["arms"][arm]["seeds"]]
@@ -85,17 +87,22 @@ class _Run:
         steps = sum(self.values[arm]["steps"] * self.values[arm]["epochs"] for _, arm in missing)
         with tqdm(total=steps, unit="step", disable=None if missing else True) as bar:  # None: where nobody looks
             for seed, arm in missing:
-                entry = self._measured(arm, seed, bar)
+                try:
+                    entry = self._measured(arm, seed, bar)
+                except Diverged as error:  # of one seed; the others go on
+                    self.diverged.append(f"{arm}, {error}")
+                    bar.write(self.diverged[-1])
+                    continue
                 shown = "  ".join(f"{name} {value:.4f}" for name, value in entry["scores"].items())
                 summary = records.merge(self.out, self.head, arm, seed, entry)
                 bar.write(f"seed {seed}  {arm}: {shown}")
-        news = {arm for _, arm in missing}
         for arm in arms:
-            if arm in news or "kept" not in summary["arms"][arm]:  # a stop may have come between
-                summary = self._keep(arm, summary)
+            summary = self._keep(arm, summary)
         if self.quick:
             shutil.rmtree(self.runs / study.name, ignore_errors=True)
         self._refuse_unread()
+        if self.diverged:
+            raise ValueError("; ".join(self.diverged))
         return summary
 
     def _forget(self):
@@ -106,18 +113,21 @@ class _Run:
             old.append(self.out / "splits" / f"{self.task.DATASET.FOLDER}.json")
         for path in old:
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.runs / self.study.name, ignore_errors=True)  # of a quick run that was stopped
 
     def _head(self):
         """What the files of the study are about; a result with another one is not added to."""
         study, dataset = self.study, self.task.DATASET
+        quick = study.quick if self.quick else {}
         head = {
             "study": study.name,
             "summary": study.summary,
             "task": study.task,
             "quick": self.quick,
             "based_on": study.based_on,
-            "settings": study.settings | (study.quick if self.quick else {}),
-            "arms": study.arms,
+            "settings": study.settings | quick,
+            "arms": {arm: _quickened(changes, quick) for arm, changes in study.arms.items()},
+            "best": {arm: best for arm, best in self.best.items() if best},
             "pairs": study.pairs,
             "aims": {study.aims: {"target": study.target, "least": study.least}} if study.aims else {},
         }
@@ -171,18 +181,17 @@ class _Run:
         read = Read(values, f"arm {arm!r} of {self.study.name}")
         data = self._data(read, seed)
         parts = task.parts(data, self.split, read, seed)
-        state, network, resumed = self._trained(arm, seed, read, data, parts, bar)
+        state, network = self._trained(arm, seed, read, data, parts, bar)
         entry = task.evaluate(network, data, parts, read)
         curves, answering = state["curves"], task.answering(network, read)
         of_epochs = [dict(zip(curves, row, strict=True)) for row in zip(*curves.values(), strict=True)]
         entry.setdefault("tables", {})["curves"] = [{"epoch": n, **row} for n, row in enumerate(of_epochs, start=1)]
         if arm not in self.work:
             self.work[arm] = _multiply_adds(answering, task.side(read))
-        self._note_unread(arm, read, whole=not resumed)
-        came_from, now = dict(state["came_from"]), records.plain(provenance())
-        differs = {name: value for name, value in now.items() if came_from[name] != value}
+        self.unread[arm] = read.unread() - {"best_in", "best_of"}
+        came_from = dict(state["came_from"])
+        differs = {name: value for name, value in self.now.items() if came_from[name] != value}
         return entry | {
-            **({"best": self.best[arm]} if self.best[arm] else {}),
             "parameters": answering.count_params(),
             "trainable": int(sum(math.prod(weight.shape) for weight in network.trainable_weights)),
             "multiply_adds": self.work[arm],
@@ -191,15 +200,22 @@ class _Run:
             "precision": state["precision"],
             "machine": {name: came_from.pop(name) for name in ("hardware", "backend", "flags", "versions")},
             **came_from,
+            **({"continued": state["continued"]} if state["continued"] else {}),
             **({"scored": differs} if differs else {}),
         }
 
     def _trained(self, arm, seed, read, data, parts, bar):
-        """What is known of the training, the network in float32, and whether an earlier call had begun it."""
-        task, values = self.task, self.values[arm]
+        """What is known of the training, and the network in float32. One process trains it, and others wait for it."""
         folder = self.runs / self.study.name / _slug(self._trained_by(arm)) / f"seed-{seed}"
-        digest = hashlib.sha256(json.dumps(records.plain(parts), sort_keys=True).encode()).hexdigest()
-        fingerprint = Fingerprint(self.study.name, seed, _trains(values), self.files, digest)
+        with locks.alone(folder.with_suffix(".lock")):
+            return self._trained_in(folder, arm, seed, read, data, parts, bar)
+
+    def _trained_in(self, folder, arm, seed, read, data, parts, bar):
+        task, values = self.task, self.values[arm]
+        learned = {name: ids for name, ids in (parts or {}).items() if name in ("train", "validation")}
+        digest = hashlib.sha256(json.dumps(records.plain(learned), sort_keys=True).encode()).hexdigest()
+        starts = "" if values.get("start", "random") == "random" else records.sha256(arms_of.encoder_file())
+        fingerprint = Fingerprint(self.study.name, seed, _trains(values), self.files, digest, starts)
         state = State.of(folder, fingerprint, read.get("precision", "float32"))
         done = state.facts["epochs"]
         training.set_seed(seed)
@@ -214,11 +230,14 @@ class _Run:
         judged = precision.in_float32(lambda: task.build(data, Read(values)), model)
 
         def validate(model):
+            state.facts["read"] = sorted({*state.facts["read"], *read.asked()})
             if judged is not model:
                 judged.set_weights(model.get_weights())
             return task.validate(judged, data, parts, read) if task.validate else {}
 
         if done < values["epochs"]:
+            if done:
+                state.goes_on(self.now)
             training.fit(
                 model,
                 task.batches(data, parts, read, seed),
@@ -230,14 +249,15 @@ class _Run:
             )
         judged.set_weights(model.get_weights())
         self.last = folder / state.facts["checkpoint"], model  # for arms that are only read otherwise
-        return state.facts, judged, done > 0
+        read.also(state.facts["read"])
+        return state.facts, judged
 
     def _trained_by(self, arm):
         """The first arm whose settings differ from this one's in how the network is read at most: one training."""
         return next(one for one, values in self.values.items() if _trains(values) == _trains(self.values[arm]))
 
     def _keep(self, arm, summary):
-        if arm not in self.study.keeps:
+        if arm not in self.study.keeps or not summary["arms"][arm]["seeds"]:
             return summary
         read = Read(self.values[arm], self.study.name)
 
@@ -248,11 +268,6 @@ class _Run:
         folder = self.runs / self.study.name / _slug(self._trained_by(arm))
         kept = keep_best(self.study, arm, self.task, read, summary, folder, self.out, data_of)
         return records.merge(self.out, self.head, arm, kept=kept) if kept else summary
-
-    def _note_unread(self, arm, read, whole):
-        """Remember what an arm did not read; of a training that was resumed, only what is read after it counts."""
-        unread = read.unread() - {"best_in", "best_of"}
-        self.unread[arm] = unread if whole else unread & set(READING)
 
     def _refuse_unread(self):
         """``ValueError`` for a setting of an arm that it did not read, and for one of the study that no arm did."""
@@ -272,9 +287,17 @@ def _best(study, arm):
     candidates = study.arms[arm].get("best_of")
     if not candidates:
         return None
-    other = results.study(study.settings["best_in"])
+    name = study.settings["best_in"]
+    other = results.study(name)
+    if not all("mean" in other.arm(one) for one in candidates):
+        raise ValueError(f"{study.name} takes what did best in {name}, which is only begun: run that first")
     first = next(iter(other.mean(candidates[0])))
     return max(candidates, key=lambda name: other.mean(name)[first])
+
+
+def _quickened(changes, quick):
+    """What differs in an arm, with the values of a smoke run."""
+    return changes | {name: value for name, value in quick.items() if name in changes}
 
 
 def _trains(values):

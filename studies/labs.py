@@ -4,9 +4,7 @@ Two networks of one seed cannot tell: the draw of the weights alone moves a scor
 seed draws the pictures, the initial weights and the batches once for all arms. And the encoder that the book trained.
 """
 
-from studies.study import FIVE, Study, pairs
-
-ADAM = {"optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine"}
+from studies.study import ADAM, FIVE, Study, pairs
 
 # Thin lines and large areas are the two tasks of most of them.
 TASKS = {"fine": {"pictures": ("membranes",)}, "coarse": {"pictures": ("lesions",)}}
@@ -129,7 +127,6 @@ FAMILY_RATES = Study(
     quick=SKIPS.quick,
     quick_arms=tuple(f"lesions, {name}, 0.002" for name in ("U-Net, batch", "U-Net++", "Improved U-Net")),
     based_on="lab-skips",
-    differs={"steps": 20},
 )
 
 CANDIDATES = {
@@ -406,7 +403,6 @@ TRANSFER = Study(
         "steps": 20,
     },
     based_on="lab-skips",
-    differs={"training_pictures": 100, "test_pictures": 20, "size": 96, "steps": 20},
     arms={
         f"{task}, {count}, {start}": {"pictures": (draw,), "learned_pictures": count, **network}
         for task, draw in (("near", "nuclei"), ("far", "lesions"))

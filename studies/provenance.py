@@ -1,6 +1,7 @@
 """Where a measured run came from: machine, versions, commit, date."""
 
 import datetime
+import functools
 import os
 import platform
 import subprocess
@@ -66,6 +67,7 @@ def _version(package) -> str:
     return "unknown"
 
 
+@functools.cache  # that of the code which was loaded, whatever is committed while a study runs
 def _commit() -> dict:
     """The repository's commit, and whether package, studies or lock differ from it; ``None`` outside a clone."""
     commit = _git("rev-parse", "HEAD")

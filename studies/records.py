@@ -1,7 +1,7 @@
 """The files of a study in ``results/``: a summary that a person reads, and tables. ``unetbook.results`` reads them.
 
 Every file is written in one step, tables before the summary that counts their rows: a stop in between leaves what the
-summary tells of, and the next merge puts the rest in order.
+summary tells of, and the next merge puts the rest in order. One process merges at a time.
 """
 
 import csv
@@ -12,13 +12,14 @@ import json
 import statistics
 from pathlib import Path
 
+from studies import locks
 from unetbook import drafts, results
 from unetbook.statistics import paired_difference
 
 DIGITS = 5
 WIDTH = 120  # characters: what fits into a line stands in one
 READ = {"images": ("reading", "image"), "kinds": ("reading", "kind")}  # columns that come first
-HEAD = ("study", "task", "quick", "settings", "arms", "pairs", "data", "split")
+HEAD = ("study", "task", "quick", "settings", "arms", "best", "data", "split")
 
 
 def rounded(value):
@@ -47,29 +48,41 @@ def text(value, indent=0) -> str:
     return "[\n" + ",\n".join(pad + text(part, inner) for part in value) + f"\n{' ' * indent}]"
 
 
-def read(path: Path) -> dict | None:
+def read(path: Path, fix="get it again (git checkout), or move it away to start anew") -> dict | None:
     """The JSON file, or ``None`` where there is none. Raises ``ValueError`` with the fix where it was cut short."""
     if not path.exists():
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} was cut short or changed ({error}): get it again (git checkout), or move it away to start anew"
-        ) from None
+        raise ValueError(f"{path} was cut short or changed ({error}): {fix}") from None
 
 
 def write(path: Path, value) -> None:
     """Write a JSON file in one step."""
-    drafts.put(path, lambda draft: draft.write_text(text(value) + "\n", encoding="utf-8", newline="\n"))
+    _put_text(path, text(value) + "\n")
+
+
+def _put_text(path, content):
+    def fill(draft):
+        draft.write_text(content, encoding="utf-8", newline="\n")
+        locks.to_disk(draft)
+
+    drafts.put(path, fill)
 
 
 def merge(out: Path, head: dict, arm=None, seed=None, entry=None, baselines=None, **facts) -> dict:
     """Add one (arm, seed), or the baselines, to the files of a study, and return its summary.
 
     head: what the study is; facts: of the arm, ``kept`` for instance. A file of another study, of other settings, data
-    or split, and one that was carried over from before this harness, is refused with ``ValueError``.
+    or split, and one that was carried over from before this harness, is refused with ``ValueError``; arms and pairs may
+    join.
     """
+    with locks.alone(out / f".{head['study']}.lock"):
+        return _merged(out, head, arm, seed, entry, baselines, facts)
+
+
+def _merged(out, head, arm, seed, entry, baselines, facts):
     path = out / f"{head['study']}.json"
     summary = _checked(path, head)
     if baselines is not None:
@@ -78,8 +91,13 @@ def merge(out: Path, head: dict, arm=None, seed=None, entry=None, baselines=None
         for name, of in baselines.items():
             _put(out, summary, name, None, of.get("tables", {}))
     if entry is not None:
+        of = summary["arms"][arm]
+        absent = {*of.get("target", {}), *of.get("least", {})} - set(entry["scores"])
+        if absent:
+            raise ValueError(f"the target of {arm!r} names {sorted(absent)}, of {', '.join(entry['scores'])}")
         tables = entry.pop("tables", {})
-        summary["arms"][arm]["seeds"][str(seed)] = _with_machine(summary, rounded(entry))
+        of["seeds"][str(seed)] = _with_machine(summary, rounded(entry))
+        of["seeds"] = {str(one): of["seeds"][str(one)] for one in sorted(map(int, of["seeds"]))}
         _put(out, summary, arm, seed, tables)
     if facts:
         summary["arms"][arm] |= rounded(facts)
@@ -101,13 +119,13 @@ def _checked(path, head):
             f"{path} was carried over from before this harness and is never added to: choose another --out, or move "
             "its files away to run the whole study anew"
         )
-    known = {arm: of["changes"] for arm, of in there["arms"].items()}
-    differ = [name for name in HEAD if (known if name == "arms" else there.get(name)) != wanted.get(name)]
+    known = {name: there.get(name) for name in HEAD} | {"arms": {a: of["changes"] for a, of in there["arms"].items()}}
+    mine = wanted | {name: {a: wanted[name][a] for a in known[name] if a in wanted[name]} for name in ("arms", "best")}
+    differ = [name for name in HEAD if known[name] != mine.get(name)]
     if differ:
         raise ValueError(f"{path} holds a run with other {', '.join(differ)}: move it away, or choose another --out")
-    for arm, aim in aims.items():
-        there["arms"][arm] |= aim
-    return there | {"summary": wanted["summary"]}
+    arms = {arm: {**of, **there["arms"].get(arm, {}), **aims.get(arm, {})} for arm, of in fresh.items()}
+    return there | {"summary": wanted["summary"], "pairs": wanted["pairs"], "best": wanted["best"], "arms": arms}
 
 
 def _with_machine(summary, entry):
@@ -145,17 +163,20 @@ def _summarize(summary):
 
 
 def _put(out, summary, arm, seed, tables):
-    """Replace the rows of one (arm, seed) in its tables, and count them."""
+    """Replace the rows of one (arm, seed) in its tables, and count them. Rows that the summary does not know go."""
+    known = {(name, seed) for name, of in summary["arms"].items() for seed in of["seeds"]}
+    known |= {(name, "") for name in summary.get("baselines", {})}
     for table, news in tables.items():
         path = results.table_path(out, summary["study"], table)
-        rows = [row for row in rows_of(path) if (row["arm"], row["seed"]) != (arm, "" if seed is None else str(seed))]
+        news_of = arm, "" if seed is None else str(seed)
+        rows = [row for row in rows_of(path) if (row["arm"], row["seed"]) in known - {news_of}]
         rows += [{"arm": arm, "seed": "" if seed is None else str(seed), **_cells(row)} for row in news]
         columns = dict.fromkeys(itertools.chain(("arm", "seed", *READ.get(table, ())), *rows))
         text = io.StringIO()
         writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        drafts.put(path, lambda draft, text=text: draft.write_text(text.getvalue(), encoding="utf-8", newline="\n"))
+        _put_text(path, text.getvalue())
         summary["tables"][table] = len(rows)
 
 

@@ -99,11 +99,15 @@ def checked(values: dict, where: str) -> dict:
     return values
 
 
+class MissingSettingError(AttributeError, ValueError):
+    """A setting that the code reads and the arm does not have."""
+
+
 class Read:
     """The settings of one arm, ``settings.tile``, which remember what was read.
 
-    values: {name: value}. A setting that the arm does not have raises ``AttributeError``, which names the arm; ``get``
-    has a default.
+    values: {name: value}. A setting that the arm does not have raises ``MissingSettingError``, which names the arm;
+    ``get`` has a default.
     """
 
     def __init__(self, values: dict, where="a study"):
@@ -114,7 +118,7 @@ class Read:
             raise AttributeError(name)
         self._names.add(name)
         if name not in self._values:
-            raise AttributeError(f"{self._where} needs the setting {name!r}: give it in studies/catalog.py")
+            raise MissingSettingError(f"{self._where} needs the setting {name!r}: give it in studies/catalog.py")
         return self._values[name]
 
     def get(self, name, default=None):
@@ -133,6 +137,10 @@ class Read:
     def asked(self) -> set[str]:
         """The names that were asked for."""
         return set(self._names)
+
+    def also(self, names) -> None:
+        """Count these as read: an earlier call did."""
+        self._names |= set(names)
 
     def unread(self) -> set[str]:
         """The settings that nothing has read."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from studies.settings import checked
 
 FIVE = (0, 1, 2, 3, 4)
+ADAM = {"optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine"}
 TASKS = ("membranes", "nuclei", "lesions", "touching", "synthetic")
 
 
@@ -18,7 +19,8 @@ class Study:
     seeds: those of each arm, or of the arms that ``seeds_of`` does not name. quick: what a smoke run puts in place of
     settings; quick_arms: the arms that it tries (all unless given). pairs: (arm, arm), whose difference is reported.
     target, least: {score: largest value}, {score: smallest value} of the arm ``aims``. keeps: the arms whose weights
-    are kept. based_on, differs: the study that it was made of, and what is other than there.
+    are kept. baselines: whether its pictures are scored without a network, too. based_on: the study that it was made
+    of; ``differs`` tells what is other than there.
 
     Raises ``ValueError`` for an unknown task, setting, arm or a value of another type.
     """
@@ -37,8 +39,8 @@ class Study:
     least: Mapping = dataclasses.field(default_factory=dict)
     aims: str = ""
     keeps: tuple[str, ...] = ()
+    baselines: bool = True
     based_on: str = ""
-    differs: Mapping = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -63,9 +65,12 @@ class Study:
             summary=summary,
             settings={**self.settings, **(settings or {})},
             based_on=self.name,
-            differs=dict(settings or {}),
             **others,
         )
+
+    def differs(self, base: "Study") -> dict:
+        """The settings that all arms share, and that ``base`` has not, or has another value of."""
+        return {name: value for name, value in self.settings.items() if base.settings.get(name) != value}
 
     def values(self, arm: str, quick=False, best=None) -> dict:
         """The settings of one arm. best: those that another study found for it (``best_in``).

@@ -86,4 +86,10 @@ AUGMENTATIONS = {"none": None, "turn_and_shade": augment.turn_and_shade, "recolo
 def augmentation(settings: Read):
     """A function (image, labels, rng, weights=None) of the arm, or ``None``."""
     wanted = settings.augmentation
-    return AUGMENTATIONS[wanted] if isinstance(wanted, str) else Augmenter(**wanted)
+    if isinstance(wanted, str):
+        return AUGMENTATIONS[wanted]
+    try:
+        return Augmenter(**wanted)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(Augmenter).parameters)
+        raise ValueError(f"the augmentation {wanted} has an option that Augmenter has not ({error}): {known}") from None

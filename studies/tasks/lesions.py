@@ -72,7 +72,7 @@ def ids(data) -> list[str]:
 
 
 def parts(data, split, settings, seed):
-    """Train, validation and test of the fold."""
+    """Train, validation and test of the fold that the seed names."""
     return splits.fold(split, seed)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from studies import training as arms
 from studies.tasks import nuclei_scores
 from studies.tasks.pictures import raw
-from unetbook import normalize, splits, targets, training
+from unetbook import splits, targets, training
 from unetbook.datasets import dsb2018
 
 DATASET, FOLDS = dsb2018, False
@@ -100,11 +100,6 @@ def side(settings) -> int:
     return settings.tile
 
 
-def look(image, rule) -> np.ndarray:
-    """An image of the data set as a network learns it: normalized, float16 (H, W, 3), half the memory of float32."""
-    return normalize.rule(rule)(normalize.as_floats(image)).astype(np.float16)
-
-
 def batches(data, parts, settings, seed) -> training.Tiles:
     """Random tiles of the training images, those of rare kinds drawn more often; nuclei with gaps, and weights.
 
@@ -115,7 +110,7 @@ def batches(data, parts, settings, seed) -> training.Tiles:
     most = max(map(kinds.count, kinds))
     times = {of_kind: round((most / kinds.count(of_kind)) ** 0.5) for of_kind in kinds}
     drawn = [id_ for id_, of_kind in zip(parts["train"], kinds, strict=True) for _ in range(times[of_kind])]
-    looks = {id_: look(data[id_].image, settings.normalize) for id_ in parts["train"]}
+    looks = {id_: nuclei_scores.look(data[id_].image, settings.normalize) for id_ in parts["train"]}
     images, augmenter = [looks[id_] for id_ in drawn], arms.augmentation(settings)
     of_tiles = settings.tile, settings.tile, settings.batch, settings.steps, seed
     if settings.made == "after each turn":

@@ -48,6 +48,11 @@ def segmenter(model, settings, way="regrow", **entries) -> Segmenter:
     return Segmenter(model, passport(settings) | {"choices": PLAIN | {"way": way}} | entries)
 
 
+def look(image, rule) -> np.ndarray:
+    """An image of the data set as a network learns it: normalized, float16 (H, W, 3), half the memory of float32."""
+    return normalize.rule(rule)(normalize.as_floats(image)).astype(np.float16)
+
+
 def _way(settings):
     return "border" if settings.target == "border" else "regrow"
 
@@ -68,8 +73,7 @@ def validate(model, data, parts, settings) -> dict:
 def _central(picture, rule):
     """The middle of a picture, mirrored where it is smaller: image float32 (CROP, CROP, 3), nuclei int32."""
     top, left = ((side - CROP) // 2 for side in picture.nuclei.shape)
-    look = normalize.rule(rule)(normalize.as_floats(picture.image)).astype(np.float16)
-    image = tiling.window(look, top, left, CROP, CROP).astype(np.float32)
+    image = tiling.window(look(picture.image, rule), top, left, CROP, CROP).astype(np.float32)
     return image, labels.relabel(
         tiling.window(picture.nuclei[..., None], top, left, CROP, CROP)[..., 0].astype(np.int32)
     )
@@ -167,10 +171,9 @@ def baselines(data, split, settings) -> dict[str, dict]:
     Otsu's nuclei are components, or, ``"as chosen"``, made in the way that does best on the validation images, as for a
     network. A ceiling is what the truth scores, taken the way that a prediction goes.
     """
-    rule = normalize.rule(settings.normalize)
 
     def otsu(id_):
-        gray = rule(normalize.as_floats(data[id_].image)).astype(np.float16).mean(axis=2, dtype=np.float32)
+        gray = look(data[id_].image, settings.normalize).mean(axis=2, dtype=np.float32)
         return (gray > threshold_otsu(gray)).astype(np.float32)
 
     answers = {

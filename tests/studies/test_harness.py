@@ -3,7 +3,11 @@
 import csv
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -162,11 +166,27 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_not_stored(here, monkeypa
     monkeypatch.setattr(arms, "LOSSES", {"cross_entropy": lambda: loss})
     monkeypatch.setattr(synthetic, "validate", validate)
     assert __main__.main(["run", "lab-test", "--seeds", "0", "--arms", "one"]) == 1
-    assert "seed 0 is no longer a number in epoch 2" in capsys.readouterr().err
+    assert "one, the loss of seed 0 are no longer numbers in epoch 2" in capsys.readouterr().err
     folder = here / "runs/lab-test/one/seed-0"
     assert json.loads((folder / "state.json").read_text())["epochs"] == 1
     assert [path.name for path in folder.glob("*.keras")] == ["epoch-001.keras"]
     assert not (here / "here/results/lab-test.json").exists()
+
+
+def test_weights_that_are_no_numbers_stop_one_seed_and_the_others_go_on(here, monkeypatch, capsys, listed):
+    """After the last step nothing else tells: the mean loss of the epoch is one of before."""
+    broken = []
+
+    def validate(model, data, parts, settings):
+        if len(broken) < 1:
+            broken.append(1)
+            model.set_weights([weights * np.nan for weights in model.get_weights()])
+        return {}
+
+    monkeypatch.setattr(synthetic, "validate", validate)
+    assert __main__.main(["run", "lab-test", "--seeds", "0", "1", "--arms", "one"]) == 1
+    assert "one, the weights of seed 0 are no longer numbers in epoch 1" in capsys.readouterr().err
+    assert list(read(here / "here/results")["arms"]["one"]["seeds"]) == ["1"]
 
 
 def test_other_settings_are_not_mixed(here, monkeypatch):
@@ -185,6 +205,9 @@ def test_other_settings_are_not_mixed(here, monkeypatch):
     with pytest.raises(ValueError, match="a run with other arms"):
         harness.run(arms, seeds=[1])
     assert (here / "here/results/lab-test.json").read_bytes() == before
+    joined = dataclasses.replace(TINY, arms={**TINY.arms, "third": {"activation": "tanh"}}, pairs=(("third", "one"),))
+    summary = harness.run(joined, seeds=[0], arms=["third"])
+    assert list(summary["differences"]) == ["third - one"] and list(summary["arms"]) == ["one", "other", "third"]
 
 
 def test_what_was_carried_over_is_never_added_to(here, capsys):
@@ -212,6 +235,8 @@ def test_a_setting_that_nothing_reads_is_an_error(here):
     with pytest.raises(ValueError, match=r"nothing reads sigma in lab-test: take it out of .* measured is stored"):
         harness.run(dataclasses.replace(TINY, settings=settings), seeds=[0])
     assert read(here / "here/results")["arms"]["other"]["seeds"]["0"]
+    with pytest.raises(ValueError, match="nothing reads sigma"):  # also where arms go on after their last epoch
+        harness.run(dataclasses.replace(TINY, settings=settings), seeds=[0], out=here / "once more")
     one = dataclasses.replace(TINY, name="lab-of-one", arms={"one": {"warmup": 3}, "other": {}})
     with pytest.raises(ValueError, match="nothing reads warmup of arm 'one' in lab-of-one"):
         harness.run(one, seeds=[0], arms=["one"])
@@ -219,7 +244,10 @@ def test_a_setting_that_nothing_reads_is_an_error(here):
 
 def test_a_setting_that_the_code_needs_is_named(here):
     settings = {name: value for name, value in TINY.settings.items() if name != "target"}
-    with pytest.raises(AttributeError, match="arm 'one' of lab-test needs the setting 'target'"):
+    with pytest.raises(ValueError, match="arm 'one' of lab-test needs the setting 'target'"):
+        harness.run(dataclasses.replace(TINY, settings=settings), seeds=[0])
+    settings = {**TINY.settings, "augmentation": {"elastik": 3}}
+    with pytest.raises(ValueError, match=r"has an option that Augmenter has not .*elastik.*: .*elastic"):
         harness.run(dataclasses.replace(TINY, settings=settings), seeds=[0])
 
 
@@ -242,13 +270,18 @@ def test_the_best_of_another_study_is_taken(here, monkeypatch):
     means["nuclei, U-Net, 0.002"] = {"dice": 0.6}
     means["nuclei, U-Net, instance, 0.008"] = {"dice": 0.7}
     means["lesions, U-Net, batch, 0.0005"] = {"dice": 0.9}
-    monkeypatch.setattr(results, "study", lambda name: types.SimpleNamespace(mean=means.__getitem__))
+    arms = {arm: {"mean": of} for arm, of in means.items()}
+    found = types.SimpleNamespace(mean=means.__getitem__, arm=arms.__getitem__)
+    monkeypatch.setattr(results, "study", lambda name: found)
     assert harness._best(labs.FAMILY, "nuclei, U-Net") == "nuclei, U-Net, 0.002"
     best = harness._best(labs.FAMILY, "nuclei, U-Net, tuned")
     assert best == "nuclei, U-Net, instance, 0.008"
     run = harness._Run(labs.FAMILY, False, here, None)
     values = run.values["nuclei, U-Net, tuned"]
     assert (values["learning_rate"], values["normalization"], values["steps"]) == (8e-3, "instance", 20)
+    del arms["lesions, U-Net, 0.002"]["mean"]
+    with pytest.raises(ValueError, match="lab-family takes what did best in lab-family-rates, which is only begun"):
+        harness._Run(labs.FAMILY, False, here, None)
 
 
 def test_where_a_network_was_scored_stands_beside_where_it_was_trained(here, monkeypatch):
@@ -262,7 +295,71 @@ def test_where_a_network_was_scored_stands_beside_where_it_was_trained(here, mon
     summary = harness.run(TINY, seeds=[0], arms=["one"])
     entry = summary["arms"]["one"]["seeds"]["0"]
     assert summary["machines"][entry["machine"]]["backend"] == first["backend"]
-    assert entry["scored"] == {"backend": "another"}
+    assert entry["continued"] == [{"epoch": 1, "backend": "another"}] and entry["scored"] == {"backend": "another"}
+
+
+def test_a_quick_run_with_a_folder_of_its_own_spares_what_lies_there(here):
+    harness.run(TINY, [0], ["one"], out=here / "mine")
+    before = {path.name: path.read_bytes() for path in (here / "mine").glob("lab-test*")}
+    harness.run(TINY, quick=True, out=here / "mine")
+    assert {path.name: path.read_bytes() for path in (here / "mine").glob("lab-test*")} == before
+    assert read(here / "mine/quick")["quick"]
+
+
+MERGE = """
+import json, sys
+from pathlib import Path
+from studies import records
+
+for seed in range(12):
+    tables = {"images": [{"image": 0, "f": seed / 10}]}
+    entry = {"scores": {"f": seed / 10}, "machine": {"cpu": sys.argv[3]}, "tables": tables}
+    records.merge(Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3], seed, entry)
+"""
+
+
+def test_processes_merge_into_one_file_one_at_a_time(here):
+    head = {"study": "lab-test", "arms": {"one": {}, "other": {}}, "aims": {}, "best": {}, "pairs": [], "summary": ""}
+    start = [sys.executable, "-c", MERGE, str(here), json.dumps(head)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    both = [subprocess.Popen([*start, arm], env=environment) for arm in ("one", "other")]
+    assert [process.wait() for process in both] == [0, 0]
+    summary = read(here)
+    assert {arm: len(of["seeds"]) for arm, of in summary["arms"].items()} == {"one": 12, "other": 12}
+    assert summary["tables"]["images"] == 24 == len(table(here)) and len(summary["machines"]) == 2
+    assert list(summary["arms"]["one"]["seeds"]) == [str(seed) for seed in range(12)]
+
+
+def test_rows_that_the_summary_does_not_know_go(here):
+    harness.run(TINY, [0, 1], ["one"])
+    (here / "here/results/lab-test.json").unlink()  # moved away without its tables
+    harness.run(TINY, [0], ["one"])
+    assert len(table(here / "here/results")) == 2
+
+
+def test_the_seed_that_validates_best_is_kept_and_only_if_its_training_lies_here(here, monkeypatch, capsys):
+    study = dataclasses.replace(TINY, keeps=("one",))
+    losses, seeds, drawn = {0: 0.5, 1: 0.2, 2: 0.9}, [], synthetic.load
+    monkeypatch.setattr(synthetic, "passport", lambda settings: {"license": "MIT"})
+    monkeypatch.setattr(
+        synthetic, "load", lambda settings, seed, root=None: seeds.append(seed) or drawn(settings, seed)
+    )
+    monkeypatch.setattr(synthetic, "validate", lambda *of: {"val_loss": losses[seeds[-1]]})
+    kept = here / "here/results/weights/lab-test-one.keras"
+    for seed, best in ((0, 0), (2, 0), (1, 1)):
+        summary = harness.run(study, [seed], ["one"])
+        assert summary["arms"]["one"]["kept"]["seed"] == best == store.load(kept).metadata["seed"]
+    kept.unlink()
+    for path in (here / "runs/lab-test/one/seed-1").iterdir():
+        path.unlink()
+    harness.run(study, [0], ["one"])
+    assert "the checkpoint of seed 1, the one to keep, does not lie in" in capsys.readouterr().out and not kept.exists()
+
+
+def test_a_target_that_no_score_has_is_named(here):
+    study = dataclasses.replace(TINY, aims="one", least={"dize": 0.5})
+    with pytest.raises(ValueError, match=r"the target of 'one' names \['dize'\], of dice, f"):
+        harness.run(study, [0], ["one"])
 
 
 def test_a_target_is_met_or_not(here, capsys):

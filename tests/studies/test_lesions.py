@@ -67,6 +67,13 @@ def test_each_part_has_its_share_of_each_kind_and_of_large_lesions(data):
     assert all(len(set(of_size[-5:]) & set(part)) == 1 for part in parts.values())
 
 
+def test_a_seed_is_a_fold_and_there_are_five(data):
+    split = lesions.split(data)
+    assert lesions.parts(data, split, None, 4)["test"] == split["part 4"]
+    with pytest.raises(ValueError, match="there are the folds 0 to 4, and 5 is none"):
+        lesions.parts(data, split, None, 5)
+
+
 def test_images_of_the_publisher_are_made_smaller(monkeypatch, folder):
     monkeypatch.setattr(lesions, "LONGEST", 48)
     small, own = lesions.load(None, 0, folder), isic2017.load(folder)
@@ -283,7 +290,8 @@ def test_of_folds_the_first_is_kept_whatever_the_others_validation_says(data, tm
         folder = tmp_path / "runs" / f"seed-{fold}"
         folder.mkdir(parents=True)
         model.save(folder / "epoch-001.keras")
-        (folder / "state.json").write_text(json.dumps({"curves": {"val_loss": [loss]}}))
+        state = {"epochs": of.epochs, "checkpoint": "epoch-001.keras", "curves": {"val_loss": [loss]}}
+        (folder / "state.json").write_text(json.dumps(state))
         seeds[fold] = {"commit": "", "date": "", "scores": {}}
 
     def data_of(fold):
@@ -292,8 +300,3 @@ def test_of_folds_the_first_is_kept_whatever_the_others_validation_says(data, tm
     summary, runs = {"arms": {"unet": {"seeds": seeds}}}, tmp_path / "runs"
     kept = keep_best(ISIC2017, "unet", lesions, of, summary, runs, tmp_path, data_of)
     assert kept["seed"] == 0 and store.load(tmp_path / "weights" / kept["file"]).metadata["seed"] == 0
-
-
-def test_the_plain_network_is_normalized_as_the_other():
-    """That both cost the same is counted in ``test_catalog``."""
-    assert settings("unet").normalization == "instance"

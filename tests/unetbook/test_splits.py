@@ -163,3 +163,9 @@ def test_agreement_is_the_correlation_of_masks_at_the_best_shift():
     expected = max(by_hand) / np.linalg.norm(one) / np.linalg.norm(other)
     found = splits.agreements(list(cells), list(cells))
     assert list(found) == [(0, 1)] and found[0, 1] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("number", [-1, 5, 2.5])
+def test_a_number_that_is_no_fold_does_not_start_from_the_front_again(number):
+    with pytest.raises(ValueError, match=f"there are the folds 0 to 4, and {number} is none"):
+        splits.fold(splits.folds(list(range(10)), seed=0), number)

@@ -72,8 +72,10 @@ def folds(alike, seed: int, count=5) -> dict[str, list]:
 def fold(parts, number: int) -> dict[str, list]:
     """Train, validation and test of one fold: this part is tested, the next is for choices, the others are learned.
 
-    parts: of ``folds``. Over all folds each id is tested once.
+    parts: of ``folds``. Over all folds each id is tested once. Raises ``ValueError`` for a number that is no fold.
     """
     names = list(parts)
+    if number not in range(len(names)):
+        raise ValueError(f"there are the folds 0 to {len(names) - 1}, and {number!r} is none")
     turned = [parts[names[(number + step) % len(names)]] for step in range(len(names))]
     return {"train": sorted(id_ for part in turned[2:] for id_ in part), "validation": turned[1], "test": turned[0]}
