@@ -56,6 +56,9 @@ class Study:
         unknown = (named | ({self.aims} if self.aims else set())) - set(self.arms)
         if unknown:
             raise ValueError(f"{self.name} names the arms {sorted(unknown)}, and has {', '.join(self.arms)}")
+        for arm, seeds in self.seeds_of.items():
+            if not set(seeds) <= set(self.seeds):
+                raise ValueError(f"arm {arm!r} of {self.name} has seeds {seeds}, and the study {self.seeds}")
 
     def changed(self, name, summary, *, settings=None, **others) -> "Study":
         """A study that is based on this one, with other settings and whatever else is given."""

@@ -48,6 +48,7 @@ def test_a_study_names_what_it_has():
         ({"quick": {"side": 3}}, r"quick run of lab-skips changes \['side'\], which no arm has"),
         ({"pairs": (("fine, add", "fine, sum"),)}, r"names the arms \['fine, sum'\], and has fine, concat"),
         ({"keeps": ("all",)}, r"names the arms \['all'\]"),
+        ({"seeds_of": {"fine, add": (0, 7)}}, r"arm 'fine, add' of lab-skips has seeds \(0, 7\), and the study \(0, 1"),
     ):
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(labs.SKIPS, **changes)
