@@ -6,18 +6,14 @@
 import os
 from pathlib import Path
 
-import cv2
 import numpy as np
-import tifffile
-from skimage import segmentation
 
-from unetbook import drafts, labels, normalize, submission
+from unetbook import drafts, labels, outputs, submission
 from unetbook.comparison import Done
 from unetbook.datasets import _images, folder
 
 LARGE = 2048 * 2048  # pixels from which on the tiles of one image have a progress bar of their own
 BYTES_A_PIXEL = 110  # of memory at the peak, as measured on images of 4 and 9 million pixels
-OUTLINE = (230, 159, 0)  # orange, RGB
 
 
 def pictures(paths, out) -> tuple[list[Path], dict[Path, str]]:
@@ -51,18 +47,23 @@ def pictures(paths, out) -> tuple[list[Path], dict[Path, str]]:
     return list(owners.values()), problems
 
 
-def predict(segmenter, paths, out, once=False, csv_file=None, report=print) -> Done:
+def predict(
+    segmenter, paths, out, once=False, csv_file=None, report=print, table=False, geojson=False, pixel_size=None
+) -> Done:
     """Write ``<stem>_labels.png`` and ``<stem>_overlay.png`` for each picture into the folder ``out``.
 
     segmenter: of ``unetbook.load``. Labels are 16-bit numbers, or a 32-bit TIFF from 65,536 objects on; each file
     appears when it is complete. csv_file: also write a submission (``unetbook.submission``) of the pictures that were
-    read. report: called with a line of progress for each picture. Returns what was found in each picture, in words, and
-    the problems; of a picture that could not be done, no results of an earlier run stay in ``out``. Raises
-    ``ValueError`` before the first picture for what ``pictures`` refuses, and with csv_file for a network that finds no
-    objects, a name that no submission can hold, and a folder.
+    read. report: called with a line of progress for each picture. table: also write ``<stem>_table.csv``, a row an
+    object (``outputs.table``), with pixel_size, micrometers, in these, too. geojson: also ``<stem>.geojson``, outlines
+    that QuPath opens. Returns what was found in each picture, in words, and the problems; of a picture that could not
+    be done, no results of an earlier run stay in ``out``. Raises ``ValueError`` before the first picture for what
+    ``pictures`` refuses, for a pixel size that is not above 0, and with csv_file for a network that finds no objects, a
+    name that no submission can hold, and a folder.
     """
     if csv_file and not segmenter.finds_objects:
         raise ValueError("this network tells classes and no objects: there is nothing to submit")
+    outputs.check_pixel_size(pixel_size)
     files, problems = pictures(paths, out)
     out = Path(out)
     if csv_file:
@@ -76,14 +77,19 @@ def predict(segmenter, paths, out, once=False, csv_file=None, report=print) -> D
             image = _images.image(file.read_bytes(), file)
             _check_memory(image)
             found = segmenter(image, once=once, progress=image.shape[0] * image.shape[1] > LARGE)
-            _write_labels(out, file.stem, found)
-            _write(out / f"{file.stem}_overlay.png", np.round(255 * overlay(image, found)).astype(np.uint8)[..., ::-1])
+            outputs.write_labels(out, file.stem, found)
+            shown = np.round(255 * outputs.overlay(image, found)).astype(np.uint8)[..., ::-1]
+            outputs.write_picture(out / f"{file.stem}_overlay.png", shown)
+            if table:
+                outputs.write_table(out / f"{file.stem}_table.csv", outputs.table(found, image, pixel_size))
+            if geojson:
+                outputs.write_geojson(out / f"{file.stem}.geojson", found, _names(segmenter))
         except Exception as error:  # whatever it is, the other files are not its fault
             problems[file] = (
                 str(error) if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {error}"
             )
-            for old in ("labels.png", "labels.tif", "overlay.png"):
-                (out / f"{file.stem}_{old}").unlink(missing_ok=True)
+            for old in ("_labels.png", "_labels.tif", "_overlay.png", "_table.csv", ".geojson"):
+                (out / f"{file.stem}{old}").unlink(missing_ok=True)
             report(f"[{number}/{len(files)}] {file}: NOT done")
             continue
         done[file] = _in_words(found, segmenter)
@@ -113,36 +119,15 @@ def _check_memory(image):
         )
 
 
+def _names(segmenter):
+    """What an object is called: its class, or where labels are classes the class of each number."""
+    classes = segmenter.passport["classes"]
+    return classes[1] if segmenter.finds_objects else dict(enumerate(classes))
+
+
 def _in_words(found, segmenter):
     """The number of objects, or the share of each class but the background."""
     if segmenter.finds_objects:
         return f"{found.max(initial=0)} objects"
     shares = {name: np.mean(found == number) for number, name in enumerate(segmenter.passport["classes"]) if number}
     return ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-
-
-def overlay(image, found) -> np.ndarray:
-    """The image (H, W, 1 or 3), stretched to be seen, each object outlined in orange: (H, W, 3) in [0, 1]."""
-    shown = normalize.stretched(image)
-    shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
-    shown[segmentation.find_boundaries(found, mode="inner")] = np.array(OUTLINE) / 255
-    return shown
-
-
-def _write_labels(out, stem, found):
-    """Numbers of 16 bits as PNG; more objects as a TIFF of 32 bits. The other file of an earlier run goes."""
-    png, tif = (out / f"{stem}_labels.{ending}" for ending in ("png", "tif"))
-    if found.max(initial=0) < 2**16:
-        _write(png, found.astype(np.uint16))
-        tif.unlink(missing_ok=True)
-    else:
-        drafts.put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
-        png.unlink(missing_ok=True)
-
-
-def _write(path, pixels):
-    """A PNG, gray or blue, green, red."""
-    encoded, data = cv2.imencode(".png", pixels)
-    if not encoded:
-        raise ValueError(f"{path} could not be encoded")
-    drafts.put(path, lambda draft: draft.write_bytes(data.tobytes()))

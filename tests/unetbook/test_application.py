@@ -1,6 +1,7 @@
 """A stored network on a reader's own files, and label images scored against the truth."""
 
 import csv
+import json
 
 import cv2
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetbook import __main__, application, comparison, labels, normalize, results, scores, store, submission
+from unetbook import __main__, application, comparison, labels, normalize, outputs, results, scores, store, submission
 from unetbook import segmenter as segmenters
 from unetbook.datasets import synthetic
 from unetbook.segmenter import Segmenter
@@ -66,7 +67,7 @@ def test_predict_writes_what_it_can_and_names_what_it_cannot(place, model_file, 
         found = cv2.imread(str(folder / f"out/{name}_labels.png"), cv2.IMREAD_UNCHANGED)
         assert found.dtype == np.uint16 and np.array_equal(found, truth)
         overlay = cv2.imread(str(folder / f"out/{name}_overlay.png"))
-        assert overlay.shape == (40, 50, 3) and tuple(overlay[3, 4]) == application.OUTLINE[::-1]
+        assert overlay.shape == (40, 50, 3) and tuple(overlay[3, 4]) == outputs.OUTLINE[::-1]
     back = submission.read(folder / "s.csv", dict.fromkeys(("gray", "color", "deep"), truth.shape))
     assert all(np.array_equal(found, truth) for found in back.values())
 
@@ -145,6 +146,26 @@ def test_classes_are_told_by_their_share(place, tmp_path, capsys):
     assert f"square {np.mean(truth > 0):.1%}" in capsys.readouterr().out
 
 
+def test_a_table_and_outlines_of_each_picture(place, model_file, tmp_path, capsys):
+    folder, truth = place
+    out, command = folder / "out", ["predict", "--model", str(model_file), "--out", str(folder / "out"), "--table"]
+    assert __main__.main([*command, "--geojson", "--pixel-size", "0.5", str(folder / "in/gray.png")]) == 0
+    with (out / "gray_table.csv").open(newline="") as file:
+        rows = [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+    assert [row["area"] for row in rows] == np.bincount(truth.ravel())[1:].tolist()
+    assert [row["area_um2"] for row in rows] == [row["area"] / 4 for row in rows]
+    assert [row["mean"] for row in rows] == pytest.approx([200 / 255] * 2, abs=1e-4)
+    features = json.loads((out / "gray.geojson").read_text())["features"]
+    assert [feature["properties"]["classification"]["name"] for feature in features] == ["square", "square"]
+    assert __main__.main([*command, "--pixel-size", "0", str(folder / "in/gray.png")]) == 1
+    assert "a pixel has a size above 0 in micrometers, not 0.0" in capsys.readouterr().err
+    classes = store.save(painter(), tmp_path / "classes.keras", **passport(objects=False))
+    command[2] = str(classes)
+    assert __main__.main([*command, "--geojson", str(folder / "in/gray.png")]) == 0
+    (feature,) = json.loads((out / "gray.geojson").read_text())["features"]
+    assert feature["geometry"]["type"] == "MultiPolygon" and feature["properties"]["classification"]["name"] == "square"
+
+
 def test_an_encoder_segments_nothing(place, tmp_path, capsys):
     folder, _ = place
     path = store.save(painter(), tmp_path / "encoder.keras", task="features")
@@ -157,17 +178,17 @@ def test_overlays_outline_each_object_and_keep_the_rest():
     image[0, 0], image[9, 9] = 0, 1
     found = np.zeros((10, 10), np.int32)
     found[2:6, 2:6], found[2:6, 6:9] = 1, 2
-    shown = application.overlay(image, found)
-    orange = np.all(np.isclose(shown, np.array(application.OUTLINE) / 255), axis=2)
+    shown = outputs.overlay(image, found)
+    orange = np.all(np.isclose(shown, np.array(outputs.OUTLINE) / 255), axis=2)
     assert orange[2:6, 5].all() and orange[2:6, 6].all() and not orange[3:5, 3:5].any() and not orange[found == 0].any()
 
 
 def test_many_objects_are_written_as_32_bits_and_the_other_file_goes(tmp_path):
     many, few = np.arange(300 * 300, dtype=np.int32).reshape(300, 300), np.eye(3, dtype=np.int32)
-    application._write_labels(tmp_path, "x", many)
+    outputs.write_labels(tmp_path, "x", many)
     assert [path.name for path in tmp_path.iterdir()] == ["x_labels.tif"]
     assert np.array_equal(tifffile.imread(tmp_path / "x_labels.tif"), many)
-    application._write_labels(tmp_path, "x", few)
+    outputs.write_labels(tmp_path, "x", few)
     assert [path.name for path in tmp_path.iterdir()] == ["x_labels.png"]
 
 
