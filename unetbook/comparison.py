@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from skimage import measure
 
 from unetbook import drafts, labels, scores
 from unetbook.datasets import _images, folder
+
+MANY = 3  # pieces for each number, on average, from which on numbers are no objects
+TINY = 4  # pixels of a crumb
 
 
 class Done(NamedTuple):
@@ -26,7 +30,9 @@ def score(truth, predicted, csv_file=None) -> Done:
 
     The answer to ``cell.png`` is ``cell_labels.png``, or else ``cell.png`` or ``cell.tif``; endings such as ``_mask``
     of the truth do not count as part of its stem. A file of two values, such as 0 and 255, is a mask: its 4-connected
-    components are its objects, and a warning says so. csv_file: write the rows, empty for a truth without an answer.
+    components are its objects, and a warning says so. Numbers that lie in crumbs are refused, as those of masks with
+    soft edges, resized labels and probability maps do; of what seems inverted, or classes, a warning tells. csv_file:
+    write the rows, empty for a truth without an answer.
     Returns {file of the truth: {score: value}}, and the problems: truth without an answer and answers without a truth
     among them. Raises ``FileNotFoundError`` and ``ValueError`` for folders, also as csv_file, and where two files of a
     folder have one stem.
@@ -97,7 +103,40 @@ def _objects(file, like=None):
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     two = np.unique(values)
+    if two.size == 2 and two[0] == 0 and _seems_inverted(values > 0):
+        warnings.warn(
+            f"{file} has {two[1]} all around its edge, as if 0 were its objects: is it inverted?", stacklevel=4
+        )
     if two.size == 2 and two[0] == 0 and (two[1] == 255 or labels.connected(values > 0).max() > 1):
         warnings.warn(f"{file} holds 0 and {two[1]} alone: its 4-connected components are its objects", stacklevel=4)
         return labels.connected(values > 0)
+    _doubt(values, file)
     return values
+
+
+def _seems_inverted(mask) -> bool:
+    """Whether a mask covers more than half of the picture and nearly all of its edge, as a background does."""
+    edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return mask.mean() > 0.5 and edge.mean() > 0.9
+
+
+def _doubt(values, file):
+    """Refuse numbers that lie in crumbs, and warn of numbers that seem to be classes: no object has many pieces.
+
+    Labels of a few pixels each are one piece each, and those of cells drawn by hand have a crumb here and there.
+    """
+    pieces = np.bincount(measure.label(values, background=0, connectivity=1).ravel())[1:]
+    numbers = np.unique(values[values > 0]).size
+    if pieces.size < MANY * numbers:
+        return
+    told = f"{file} has {numbers} numbers in {pieces.size} pieces"
+    if np.mean(pieces <= TINY) > 0.5:
+        raise ValueError(
+            f"{told}, most of at most {TINY} pixels: a mask with soft edges, labels that were resized with "
+            "interpolation, a probability map, or a file that was once a JPEG? Cut it at one threshold, and resize "
+            "labels by the nearest pixel"
+        )
+    warnings.warn(
+        f"{told}: are they classes? Then number the objects of each, labels.connected(image == 1) for instance",
+        stacklevel=5,
+    )

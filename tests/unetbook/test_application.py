@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import warnings
 
 import cv2
 import keras
@@ -463,3 +465,54 @@ def test_every_kept_network_names_a_known_normalization():
         facts = store.passport(path)
         if "classes" in facts:  # an encoder has none, and is told how by its user
             normalize.rule(facts["normalize"])
+
+
+def not_labels():
+    """Files that people have in place of label images, by what they are."""
+    objects = synthetic.cells(1, 128, seed=1)[1][0]
+    mask = np.where(objects > 0, 255, 0).astype(np.uint8)
+    floats = objects.astype(np.float32)
+    return {
+        "soft edges": cv2.GaussianBlur(mask, (0, 0), 0.7),
+        "a mask made larger": cv2.resize(mask, (200, 200)),
+        "labels made larger": np.rint(cv2.resize(floats, (200, 200))).astype(np.uint8),
+        "labels made smaller": np.rint(cv2.resize(floats, (100, 100))).astype(np.uint8),
+        "probabilities": cv2.GaussianBlur(mask, (0, 0), 3),
+        "a JPEG of old": cv2.imdecode(cv2.imencode(".jpg", mask)[1], cv2.IMREAD_GRAYSCALE),
+    }
+
+
+@pytest.mark.parametrize("kind", not_labels())
+def test_numbers_in_crumbs_are_refused(kind, tmp_path):
+    for part in ("truth", "found"):
+        (tmp_path / part).mkdir()
+        cv2.imwrite(str(tmp_path / part / "a.png"), not_labels()[kind])
+    done = comparison.score(tmp_path / "truth", tmp_path / "found")
+    (problem,) = done.problems.values()
+    assert re.search(r"a\.png has \d+ numbers in \d+ pieces, most of at most 4 pixels: a mask with soft edges", problem)
+
+
+def test_classes_and_inverted_masks_are_told_and_objects_are_not_doubted(tmp_path):
+    objects = np.pad(synthetic.cells(1, 240, seed=1)[1][0], 8).astype(np.uint8)
+    crumbs = objects.copy()
+    for number in np.unique(objects[objects > 0])[::5]:  # one in five has crumbs, as of cells drawn by hand
+        crumbs[tuple(np.argwhere(objects == 0)[number * 7])] = number
+    spots = np.zeros((64, 64), np.uint8)
+    spots[::8, ::8] = np.arange(1, 65).reshape(8, 8)
+    told = {
+        "objects": (objects, None),
+        "crumbs": (crumbs, None),
+        "spots": (spots, None),
+        "classes": (np.where(objects > 0, 1 + objects % 2, 0).astype(np.uint8), "are they classes?"),
+        "inverted": (np.where(objects > 0, 0, 255).astype(np.uint8), "is it inverted?"),
+    }
+    for name, (image, warning) in told.items():
+        for part in ("truth", "found"):
+            (tmp_path / name / part).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / name / part / "a.png"), image)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            done = comparison.score(tmp_path / name / "truth", tmp_path / name / "found")
+        assert not done.problems and next(iter(done.values.values()))["f"] == 1
+        said = [str(one.message) for one in caught]
+        assert any(warning in one for one in said) if warning else not said, name
