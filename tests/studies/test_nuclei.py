@@ -62,7 +62,7 @@ def test_kinds_are_told_by_color_ground_and_size(data):
 
 def test_pictures_look_alike_and_keep_their_nuclei(data):
     for picture, objects in zip(data.values(), drawn(40, seed=5)[1], strict=True):
-        look = nuclei.look(picture.image, DSB2018.settings["normalize"])
+        look = nuclei_scores.look(picture.image, DSB2018.settings["normalize"])
         assert look.dtype == np.float16 and look.shape == picture.image.shape == (64, 64, 3)
         assert picture.image.dtype == np.uint8  # as in the file
         assert len(np.unique(picture.nuclei)) == len(np.unique(objects))
@@ -338,7 +338,7 @@ def test_settings_were_chosen_on_validation_images(data, folder, monkeypatch, qu
     assert set(parts["seen"]) < set(parts["train"]) and len(parts["seen"]) == len(validation)
     one, other = (batches(data, {"train": ["image01"]}, of, 0).images[0] for of in (as_chosen, squared))
     image = data["image01"].image
-    assert np.array_equal(one, nuclei.look(image, "bright_on_dark"))
+    assert np.array_equal(one, nuclei_scores.look(image, "bright_on_dark"))
     assert np.allclose(other, one.astype(float) ** 2, atol=1e-3)
     linear = normalize.bright_on_dark_linear(normalize.as_floats(image))
     assert np.allclose(other, linear, atol=1e-3)
