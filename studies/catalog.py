@@ -69,17 +69,15 @@ ISBI2012 = Study(
     keeps=("unet", "paper"),
 )
 
+UNET = {"network": "unet", "filters": 16, "depth": 4, "padding": "same", "normalization": "batch"}
+
 # Nuclei. Target and weights are what did best in chapter 10: nuclei with a gap where they touch, and the border term.
 DSB2018 = Study(
     name="dsb2018",
     summary="nuclei: U-Net, U-Net++ of as many multiply-adds with its heads, and gaps that are made after the turn",
     task="nuclei",
     settings={
-        "network": "unet",
-        "filters": 16,
-        "depth": 4,
-        "padding": "same",
-        "normalization": "batch",
+        **UNET,
         "tile": 192,
         "batch": 8,
         "steps": 180,
@@ -247,11 +245,7 @@ USIIGACI = Study(
     summary="touching cells: gaps with and without border weights, a border class with and without a higher weight",
     task="touching",
     settings={
-        "network": "unet",
-        "filters": 16,
-        "depth": 4,
-        "padding": "same",
-        "normalization": "batch",
+        **UNET,
         "side": 512,
         "tile": 256,
         "batch": 4,

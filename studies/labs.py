@@ -6,6 +6,8 @@ seed draws the pictures, the initial weights and the batches once for all arms. 
 
 from studies.study import ADAM, FIVE, Study, pairs
 
+SMALL = {"network": "unet", "padding": "same", "normalization": "batch", "filters": 8, "depth": 3}
+
 # Thin lines and large areas are the two tasks of most of them.
 TASKS = {"fine": {"pictures": ("membranes",)}, "coarse": {"pictures": ("lesions",)}}
 
@@ -157,11 +159,7 @@ LAB_LOSSES = Study(
     summary="cross-entropy, Dice, 0.5 cross-entropy + Dice, with 20, 10, 3 and 1 objects in a picture",
     task="synthetic",
     settings={
-        "network": "unet",
-        "padding": "same",
-        "normalization": "batch",
-        "filters": 8,
-        "depth": 3,
+        **SMALL,
         "pictures": ("ellipses",),
         "training_pictures": 40,
         "test_pictures": 40,
@@ -189,11 +187,7 @@ WEIGHT_MAPS = Study(
     summary="touching cells with and without weights: none, class balance, border term, both",
     task="synthetic",
     settings={
-        "network": "unet",
-        "padding": "same",
-        "normalization": "batch",
-        "filters": 8,
-        "depth": 3,
+        **SMALL,
         "pictures": ("cells",),
         "training_pictures": 40,
         "test_pictures": 20,

@@ -12,4 +12,6 @@
 - ``answering(model, settings) -> network``: the part that is kept and counted, such as a head; or the model.
 - ``side(settings)``: pixels of the picture that multiply-adds are counted for. ``FOLDS``: whether each seed is a fold.
 - ``passport(settings)``: entries of the kept file.
+
+``usual`` has those that most tasks share.
 """

@@ -12,12 +12,14 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import clear_border
 
 from studies import training as arms
+from studies.tasks import usual
 from studies.tasks.pictures import raw
 from unetbook import labels, normalize, resizing, scores, splits, training
 from unetbook.datasets import isic2017
 from unetbook.segmenter import Segmenter
 
 DATASET, FOLDS = isic2017, True
+ids, answering = usual.ids, usual.answering
 COUNT, SPLIT_SEED = 5, 2017
 LONGEST = 1024  # pixels; the images at hand have at most 1,022 a side, and the publisher's own several thousand
 THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
@@ -64,11 +66,6 @@ def split(data) -> dict[str, list[str]]:
     """
     alike = sorted(data, key=lambda id_: (data[id_].kind, data[id_].lesion.mean(dtype=float), id_))
     return splits.folds(alike, SPLIT_SEED, COUNT)
-
-
-def ids(data) -> list[str]:
-    """The images that the data have."""
-    return list(data)
 
 
 def parts(data, split, settings, seed):
@@ -260,8 +257,3 @@ def _largest_inside(mask):
     """The largest 4-connected piece that does not touch the edge; all of the mask where each does."""
     pieces = clear_border(labels.connected(mask))
     return pieces == np.bincount(pieces[pieces > 0]).argmax() if pieces.any() else mask
-
-
-def answering(model, settings):
-    """The whole network."""
-    return model

@@ -5,11 +5,13 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from studies import training as arms
+from studies.tasks import usual
 from unetbook import labels, scores, sizes, training, weightmap
 from unetbook.datasets import isbi2012
 from unetbook.segmenter import Segmenter
 
 DATASET, FOLDS = isbi2012, False
+parts, side, answering = usual.parts, usual.side, usual.answering
 FINE = [round(float(t), 3) for t in 1 / (1 + np.exp(-np.arange(-12, 13) / 3))]  # 0.018 to 0.982, even in logits
 EVEN = [hundredths / 100 for hundredths in range(5, 96)]
 PASSPORT = {
@@ -37,11 +39,6 @@ def ids(data) -> range:
     return range(len(data[0]))
 
 
-def parts(data, split, settings, seed):
-    """The split itself: seeds share it."""
-    return split
-
-
 def passport(settings) -> dict:
     """Entries of the kept file."""
     return PASSPORT | ({"averaged": "rotations"} if settings.averaged else {})
@@ -50,11 +47,6 @@ def passport(settings) -> dict:
 def build(data, settings):
     """Images (N, H, W, 1) to logits (N, H - 184, W - 184, 2) at the paper's depth, channel 1 for the interior."""
     return arms.network(settings, 1, 2)
-
-
-def side(settings) -> int:
-    """Pixels of a tile."""
-    return settings.tile
 
 
 def batches(data, parts, settings, seed) -> training.Tiles:
@@ -215,8 +207,3 @@ def scored(predict, truth, numbers, threshold) -> dict:
     rows = [{"image": n, **scores.em_scores(truth[n], predict(n).astype(np.float32), threshold)} for n in numbers]
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "image"}
     return {"scores": means, "tables": {"images": rows}}
-
-
-def answering(model, settings):
-    """The whole network."""
-    return model

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from studies import training as arms
-from studies.tasks import nuclei_scores
+from studies.tasks import nuclei_scores, usual
 from studies.tasks.pictures import raw
 from unetbook import splits, targets, training
 from unetbook.datasets import dsb2018
 
 DATASET, FOLDS = dsb2018, False
+ids, side, answering = usual.ids, usual.side, usual.answering
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 SPLIT_SEED = 2018
 # Fewer images of one size and kind count as one field: they may be slices of one specimen, as six of them look.
@@ -60,11 +61,6 @@ def split(data) -> dict[str, list[str]]:
     return {name: sorted(chosen) for name, chosen in parts.items()}
 
 
-def ids(data) -> list[str]:
-    """The images that the data have."""
-    return list(data)
-
-
 def parts(data, split, settings, seed) -> dict[str, list[str]]:
     """The split; or the test images of a kind, and the others without it, or without as many images at random.
 
@@ -93,11 +89,6 @@ def _without(data, split, settings, seed):
 def build(data, settings):
     """Images (N, H, W, 3) to logits (N, H, W, classes), or a dict of them, one for each head."""
     return arms.network(settings, 3, CLASSES[settings.target])
-
-
-def side(settings) -> int:
-    """Pixels of a tile."""
-    return settings.tile
 
 
 def batches(data, parts, settings, seed) -> training.Tiles:
@@ -133,8 +124,3 @@ def target(nuclei, settings) -> tuple[np.ndarray, np.ndarray]:
     else:
         classes, weights = targets.with_gaps(nuclei, settings.w0, settings.sigma)
     return classes, weights.astype(np.float16)
-
-
-def answering(model, settings):
-    """The whole network."""
-    return model

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from studies import training as arms
-from studies.tasks import touching_scores
+from studies.tasks import touching_scores, usual
 from studies.tasks.pictures import raw
 from unetbook import resizing, splits, targets, training
 from unetbook.datasets import usiigaci
 
 DATASET, FOLDS = usiigaci, False
+ids, parts, side, answering = usual.ids, usual.parts, usual.side, usual.answering
 FRACTIONS = {"train": 0.6, "validation": 0.16, "test": 0.24}
 SPLIT_SEED = 50
 CRUMB = usiigaci.SMALLEST // 4  # pixels at half the size; thin parts of a cell break off when it is squeezed
@@ -47,24 +48,9 @@ def split(data) -> dict[str, list[str]]:
     return splits.by_kind(list(data), kinds, film, FRACTIONS, SPLIT_SEED)
 
 
-def ids(data) -> list[str]:
-    """The pictures that the data have."""
-    return list(data)
-
-
-def parts(data, split, settings, seed):
-    """The split itself: seeds share it."""
-    return split
-
-
 def build(data, settings):
     """Images (N, H, W, 1) to logits (N, H, W, classes)."""
     return arms.network(settings, 1, CLASSES[settings.target])
-
-
-def side(settings) -> int:
-    """Pixels of a tile."""
-    return settings.tile
 
 
 def batches(data, parts, settings, seed) -> training.Tiles:
@@ -105,8 +91,3 @@ def passport(settings) -> dict:
         "training_data": "Usiigaci (Tsai et al. 2019), 30 of its 50 pictures",
         "license": "MIT for the code and the pictures",
     }
-
-
-def answering(model, settings):
-    """The whole network."""
-    return model
