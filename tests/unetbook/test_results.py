@@ -9,10 +9,11 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import unetbook
-from unetbook import results
+from unetbook import results, statistics
 
 NAMES = sorted(path.stem for path in results.folder().glob("*.json") if path.stem != "benchmarks")
 every_study = pytest.mark.parametrize("name", NAMES)
@@ -316,3 +317,25 @@ def test_a_table_opens_in_any_program(name="usiigaci"):
         rows = list(csv.DictReader(file))
     assert len(rows) == results.study(name).summary["tables"]["images"]
     assert rows[0]["arm"] == "weights" and 0 < float(rows[0]["dsb"]) < 1
+
+
+@every_study
+def test_means_and_differences_are_those_of_the_seeds(name):
+    """A number that somebody typed into a summary is found: chapters read these."""
+    run = results.study(name)
+    for arm in run.arms:
+        for reading in {"", *([] if "once_mean" not in run.arm(arm) else ["once"])}:
+            if f"{reading}_mean".lstrip("_") not in run.arm(arm):
+                continue
+            for score, mean in run.mean(arm, reading).items():
+                each = run.scores(arm, score, reading)
+                assert mean == pytest.approx(np.mean(each), abs=2e-5), (arm, score)
+                if len(each) > 1:
+                    assert run.std(arm, reading)[score] == pytest.approx(np.std(each, ddof=1), abs=2e-5), (arm, score)
+    for pair, of in run.differences.items():
+        one, other = next(pair_ for pair_ in run.pairs if " - ".join(pair_) == pair)
+        shared = [seed for seed in run.entries(one) if seed in run.entries(other)]
+        for score, row in of.items():
+            both = ([run.entries(arm)[seed]["scores"][score] for seed in shared] for arm in (one, other))
+            found = statistics.paired_difference(*both)
+            assert {end: row[end] for end in found} == pytest.approx(found, abs=5e-5), (pair, score)
