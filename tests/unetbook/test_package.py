@@ -93,7 +93,7 @@ def test_the_library_stays_small():
     lines = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
     assert max(lines.values()) <= 250
     beside = ("show", "synthetic")  # drawing, of figures and of pictures
-    assert sum(count for file, count in lines.items() if not set(beside) & set(file.parts)) <= 6500
+    assert sum(count for file, count in lines.items() if not set(beside) & set(file.parts)) <= 8500  # training on a folder, stacks, export and downloads came with the second edition
 
 
 def test_a_broken_promise_of_speed_is_named():
