@@ -1,4 +1,4 @@
-"""``python -m unetbook list | fetch | predict | score``: data sets and networks at hand, and your images."""
+"""``python -m unetbook list | fetch | train | predict | score``: data sets and networks at hand, and your images."""
 
 import argparse
 import importlib
@@ -29,12 +29,30 @@ def main(arguments=None) -> int:
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m unetbook", description="Networks for your images")
-    commands = parser.add_subparsers(required=True, metavar="list | fetch | predict | score")
+    commands = parser.add_subparsers(required=True, metavar="list | fetch | train | predict | score")
     command = commands.add_parser("list", help="name the data sets and networks, and what is at hand")
     command.set_defaults(command=_list)
     command = commands.add_parser("fetch", help="show where a data set lies, or how to get it")
     command.add_argument("dataset", choices=DATASETS)
     command.set_defaults(command=_fetch)
+    command = commands.add_parser("train", help="train a network on your annotated pictures, with a report")
+    command.add_argument("--images", required=True, help="folder of pictures")
+    command.add_argument("--masks", required=True, help="folder of their masks or label images; it may be the same one")
+    command.add_argument("--out", required=True, metavar="FILE.keras", help="network to write; FILE.html is its report")
+    command.add_argument(
+        "--task", choices=("objects", "classes"), help="what labels number; told by the masks if left out"
+    )
+    command.add_argument("--minutes", type=float, default=20, help="about how long to train (20)")
+    command.add_argument(
+        "--start", metavar="NETWORK", help="a network to start from: a name that `list` shows, or a file"
+    )
+    command.add_argument("--channels", type=_indices, metavar="0,2", help="channels of the pictures to take, from 0")
+    command.add_argument(
+        "--group-by", metavar="REGEX", help="finds in a name what stays in one part, such as a patient"
+    )
+    command.add_argument("--names", type=lambda text: text.split(","), help="of the object, or of the classes: a,b")
+    command.add_argument("--seed", type=int, default=0, help="of the split and the training (0)")
+    command.set_defaults(command=_train)
     command = commands.add_parser("predict", help="label images, and overlays, of your pictures by a stored network")
     command.add_argument(
         "--model", required=True, help="a network that `list` shows, or a .keras file of your own (unetbook.Segmenter)"
@@ -96,6 +114,20 @@ def _predict(options) -> int:
     more = {"table": options.table, "geojson": options.geojson, "pixel_size": options.pixel_size}
     done = application.predict(network, options.pictures, options.out, options.once, options.submission, **more)
     return _finished(done, f"written to {options.out}")
+
+
+def _indices(text) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _train(options) -> int:
+    from unetbook import project
+
+    logging.getLogger("tensorflow").setLevel("ERROR")
+    named = ("task", "minutes", "start", "channels", "group_by", "names", "seed")
+    given = {name: getattr(options, name) for name in named}
+    project.train_folder(options.images, options.masks, options.out, **given, tell=lambda text: print(text, flush=True))
+    return 0
 
 
 def _score(options) -> int:

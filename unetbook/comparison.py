@@ -12,7 +12,7 @@ import numpy as np
 from skimage import measure
 
 from unetbook import drafts, labels, scores
-from unetbook.datasets import _images, folder
+from unetbook.datasets import _images, folder, pairing
 
 MANY = 3  # pieces for each number, on average, from which on numbers are no objects
 TINY = 4  # pixels of a crumb
@@ -43,7 +43,7 @@ def score(truth, predicted, csv_file=None) -> Done:
     truths = _by_stem(folder.pictures_in(Path(truth)))
     done, problems, used = {}, {}, set()
     for stem, file in truths.items():
-        found = next((answers[name] for name in (file.stem, stem) if name in answers), None)
+        found = next((answers[name] for name in (pairing.stem(file), stem) if name in answers), None)
         if found is None:
             problems[file] = f"no answer for it in {predicted}"
             continue
@@ -86,7 +86,7 @@ def _by_stem(files):
     """Files by their stem without an ending such as ``_labels``; two of one stem are an error."""
     found = {}
     for file in files:
-        stem = folder.ENDING.sub("", file.stem)
+        stem = pairing.ENDING.sub("", pairing.stem(file))
         if stem in found:
             raise ValueError(f"{found[stem]} and {file} have one stem: keep one of them in the folder")
         found[stem] = file

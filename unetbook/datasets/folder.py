@@ -1,26 +1,23 @@
 """Your own images and masks, from two folders."""
 
-import re
 import warnings
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from unetbook import labels
-from unetbook.datasets import _files, _images
+from unetbook.datasets import _files, _images, pairing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-ENDING = re.compile(r"[_-](masks?|labels?|segmentation|gt)$", re.IGNORECASE)
 
 
 def load(images, masks, classes=None, instances=False) -> _files.Samples:
     """Pairs of image and mask, as a sequence that reads a sample when it is asked for.
 
     images, masks: two folders of PNG, JPEG, BMP or TIFF files (one picture a file; folders inside are not read).
-    ``cell.jpg`` pairs with a mask of the same stem, ``cell.png``, or of that stem and an ending: ``cell_mask.tif``,
-    ``cell-labels.png``; the endings are mask(s), label(s), segmentation and gt after ``_`` or ``-``, in small
-    or capital letters. Files without a partner are left out, and a warning names them.
+    ``cell.jpg`` pairs with a mask of the same stem, ``cell.png``, or of that stem and a word for masks:
+    ``cell_mask.tif``, ``cell-labels.png``, ``cell_cp_masks.png``, ``mask_cell.png`` (``pairing``). Files without a
+    partner are left out, and a warning names them.
 
     Each sample is a ``Sample``: id (the image's stem), image float32 (H, W, 1) or (H, W, 3) in [0, 1], labels int32
     (H, W). 8 bits are divided by 255 and 16 bits by 65535, also side by side; an opaque alpha channel is dropped; a
@@ -42,7 +39,7 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
     image_files, mask_files = pictures_in(images), pictures_in(masks)
     if images.samefile(masks):
         raise ValueError(f"{images} is given for images and masks: put them into two folders")
-    pairs = _pairs(image_files, mask_files)
+    pairs = pairing.pairs(image_files, mask_files)
     if not pairs:
         raise ValueError(
             f"no mask in {masks} pairs with an image in {images} ({mask_files[0].name} and {image_files[0].name} are "
@@ -87,24 +84,6 @@ def pictures_in(folder):
         hint = f"; folders inside are not read: give {inner} and others by name" if inner else ""
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}){others}{hint}")
     return pictures
-
-
-def _pairs(images, masks) -> dict:
-    """Files (image, mask) by the image's stem; two partners of one file are an error."""
-    pairs, owners, by_stem = {}, {}, defaultdict(list)
-    for mask in masks:
-        for stem in {mask.stem, ENDING.sub("", mask.stem)}:
-            by_stem[stem].append(mask)
-    for image in images:
-        partners = by_stem[image.stem]
-        if len(partners) > 1:
-            raise ValueError(f"{image} pairs with two masks, {partners[0]} and {partners[1]}: keep one")
-        for mask in partners:
-            if mask in owners:
-                raise ValueError(f"{mask} pairs with two images, {owners[mask]} and {image}: keep one")
-            owners[mask] = image
-            pairs[image.stem] = (image, mask)
-    return pairs
 
 
 def _warn_of_the_others(files, pairs, most=10):
