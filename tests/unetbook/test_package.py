@@ -13,7 +13,7 @@ from tools.pairs import ROOT
 FLOORS = [
     {"checks"},
     {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "statistics", "splits"}
-    | {"normalize", "drafts", "results", "kept"},
+    | {"normalize", "drafts", "results", "kept", "precision"},
     {"nets", "augment", "geometry", "operations", "tiling", "instances", "targets", "datasets"}
     | {"averaging", "resizing", "submission", "comparison", "choices"},
     {"training", "store", "passports", "segmenter"},
