@@ -32,7 +32,7 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="list | fetch | predict | score")
     command = commands.add_parser("list", help="name the data sets and networks, and what is at hand")
     command.set_defaults(command=_list)
-    command = commands.add_parser("fetch", help="show where a data set lies, or how to get it")
+    command = commands.add_parser("fetch", help="download a data set, where it is not at hand")
     command.add_argument("dataset", choices=DATASETS)
     command.set_defaults(command=_fetch)
     command = commands.add_parser("predict", help="label images, and overlays, of your pictures by a stored network")
@@ -81,8 +81,9 @@ def _list(options) -> int:
 
 
 def _fetch(options) -> int:
-    dataset = importlib.import_module(f"unetbook.datasets.{options.dataset}")
-    for path in dataset.files():
+    from unetbook.datasets import fetching
+
+    for path in fetching.fetch(options.dataset):
         print(path)
     return 0
 

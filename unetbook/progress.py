@@ -1,0 +1,23 @@
+"""Bars with the time left, in a terminal and in a notebook: for everything that takes over five seconds."""
+
+import os
+import sys
+
+QUIET = "UNETBOOK_STRICT"  # set where chapters are executed and compared: their pages hold no bars
+
+
+def bar(total, unit, shown=None, **options):
+    """A bar of ``tqdm`` on stderr: ``with bar(...) as steps: steps.update()``.
+
+    shown: ``None`` where somebody looks, at a terminal or in a notebook; ``True`` also where output goes to a file.
+    Nowhere in the kernel that executes the book's chapters.
+    """
+    from tqdm.auto import tqdm
+
+    shown = looked_at() if shown is None else shown
+    return tqdm(total=total, unit=unit, disable=not shown or os.environ.get(QUIET) == "1", **options)
+
+
+def looked_at() -> bool:
+    """Whether stderr is a terminal, or a notebook's."""
+    return sys.stderr.isatty() or "ipykernel" in type(sys.stderr).__module__
