@@ -1,4 +1,4 @@
-"""``python -m unetbook list | fetch | predict | score``: data sets and networks at hand, and your images."""
+"""``python -m unetbook list | fetch | predict | score | export``: data sets and networks at hand, and your images."""
 
 import argparse
 import importlib
@@ -19,7 +19,7 @@ def main(arguments=None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ModuleNotFoundError) as error:
         print(f"unetbook: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -29,7 +29,7 @@ def main(arguments=None) -> int:
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m unetbook", description="Networks for your images")
-    commands = parser.add_subparsers(required=True, metavar="list | fetch | predict | score")
+    commands = parser.add_subparsers(required=True, metavar="list | fetch | predict | score | export")
     command = commands.add_parser("list", help="name the data sets and networks, and what is at hand")
     command.set_defaults(command=_list)
     command = commands.add_parser("fetch", help="download a data set, where it is not at hand")
@@ -56,6 +56,12 @@ def _parser():
     command.add_argument("--predicted", required=True, help="folder that `predict` wrote to, or any label images")
     command.add_argument("--csv", help="write the scores of each image to this file")
     command.set_defaults(command=_score)
+    command = commands.add_parser("export", help="write a stored network for programs without Keras, as ONNX")
+    command.add_argument("--model", required=True, help="a network that `list` shows, or a .keras file of your own")
+    command.add_argument("--onnx", required=True, metavar="FILE", help="file to write, .onnx")
+    command.add_argument("--half", action="store_true", help="kernels in half precision: half the file")
+    command.add_argument("--layout", choices=("NHWC", "NCHW"), default="NHWC", help="channels last (usual), or first")
+    command.set_defaults(command=_export)
     return parser
 
 
@@ -112,6 +118,14 @@ def _score(options) -> int:
         of = f"mean of {len(done.values)} of {len(done.values) + len(done.problems)}"
         print(f"{of:28}" + "".join(_cell(float(sum(column) / len(column))) for column in columns))
     return _finished(done, f"written to {options.csv}" if options.csv and done.values else "scored")
+
+
+def _export(options) -> int:
+    from unetbook import export, segmenter
+
+    path = export.to_onnx(segmenter.load(options.model), options.onnx, options.layout, options.half)
+    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB, {options.layout}: its metadata say what to do with an image")
+    return 0
 
 
 def _cell(value) -> str:

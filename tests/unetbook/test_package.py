@@ -17,7 +17,7 @@ FLOORS = [
     {"nets", "augment", "geometry", "operations", "tiling", "instances", "targets", "datasets"}
     | {"averaging", "resizing", "submission", "comparison", "choices"},
     {"training", "store", "passports", "segmenter"},
-    {"outputs"},
+    {"outputs", "export"},
     {"application"},
     {"__main__"},
 ]
