@@ -46,6 +46,7 @@ def _parser():
     command.add_argument("--submission", metavar="CSV", help="also write all objects as run lengths")
     command.add_argument("--table", action="store_true", help="also write area, center, shape and mean of each object")
     command.add_argument("--geojson", action="store_true", help="also write outlines that QuPath opens")
+    command.add_argument("--rois", action="store_true", help="also write a zip of outlines for ImageJ's ROI Manager")
     command.add_argument("--pixel-size", type=float, metavar="UM", help="of a pixel, for tables in micrometers, too")
     command.add_argument("pictures", nargs="+", help="files or folders of PNG, JPEG, BMP or TIFF pictures")
     command.set_defaults(command=_predict)
@@ -100,7 +101,7 @@ def _predict(options) -> int:
     logging.getLogger("tensorflow").setLevel("ERROR")  # it warns where pictures differ in size
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     network = segmenter.load(options.model)
-    more = {"table": options.table, "geojson": options.geojson, "pixel_size": options.pixel_size}
+    more = {"table": options.table, "geojson": options.geojson, "rois": options.rois, "pixel_size": options.pixel_size}
     done = application.predict(network, options.pictures, options.out, options.once, options.submission, **more)
     return _finished(done, f"written to {options.out}")
 

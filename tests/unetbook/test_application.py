@@ -9,6 +9,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import roifile
 import tifffile
 
 from unetbook import __main__, application, comparison, labels, normalize, outputs, results, scores, store, submission
@@ -166,6 +167,19 @@ def test_a_table_and_outlines_of_each_picture(place, model_file, tmp_path, capsy
     assert __main__.main([*command, "--geojson", str(folder / "in/gray.png")]) == 0
     (feature,) = json.loads((out / "gray.geojson").read_text())["features"]
     assert feature["geometry"]["type"] == "MultiPolygon" and feature["properties"]["classification"]["name"] == "square"
+
+
+def test_regions_for_imagej_of_each_picture(place, model_file, tmp_path):
+    folder, truth = place
+    command = ["predict", "--out", str(folder / "out"), "--rois", str(folder / "in/gray.png"), "--model"]
+    assert __main__.main([*command, str(model_file)]) == 0
+    assert [roi.name for roi in roifile.roiread(folder / "out/gray_rois.zip")] == ["1", "2"]
+    classes = store.save(painter(), tmp_path / "classes.keras", **passport(objects=False))
+    assert __main__.main([*command, str(classes)]) == 0
+    assert [roi.name for roi in roifile.roiread(folder / "out/gray_rois.zip")] == ["square"]
+    (folder / "in/gray.png").write_bytes(b"damaged")
+    assert __main__.main([*command, str(classes)]) == 1
+    assert not (folder / "out/gray_rois.zip").exists()
 
 
 def test_an_encoder_segments_nothing(place, tmp_path, capsys):
