@@ -65,10 +65,10 @@ def predict(
     appears when it is complete. csv_file: also write a submission (``unetbook.submission``) of the pictures that were
     read. report: called with a line of progress for each picture. table: also write ``<stem>_table.csv``, a row an
     object (``outputs.table``), with pixel_size, micrometers, in these, too. geojson: also ``<stem>.geojson``, outlines
-    that QuPath opens; rois: ``<stem>_rois.zip``, those for ImageJ. Returns what was found in each picture, in words, and
-    the problems; of a picture that could not be done, no results of an earlier run stay in ``out``. Raises ``ValueError`` before the first picture for what
-    ``pictures`` refuses, for a pixel size that is not above 0, and with csv_file for a network that finds no objects, a
-    name that no submission can hold, and a folder.
+    that QuPath opens; rois: ``<stem>_rois.zip``, those for ImageJ. Returns what was found in each picture, in words,
+    and the problems; of a picture that could not be done, no results of an earlier run stay in ``out``. Raises
+    ``ValueError`` before the first picture for what ``pictures`` refuses, for a pixel size that is not above 0, and
+    with csv_file for a network that finds no objects, a name that no submission can hold, and a folder.
     """
     if csv_file and not segmenter.finds_objects:
         raise ValueError("this network tells classes and no objects: there is nothing to submit")

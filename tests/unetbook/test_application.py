@@ -170,7 +170,7 @@ def test_a_table_and_outlines_of_each_picture(place, model_file, tmp_path, capsy
 
 
 def test_regions_for_imagej_of_each_picture(place, model_file, tmp_path):
-    folder, truth = place
+    folder, _ = place
     command = ["predict", "--out", str(folder / "out"), "--rois", str(folder / "in/gray.png"), "--model"]
     assert __main__.main([*command, str(model_file)]) == 0
     assert [roi.name for roi in roifile.roiread(folder / "out/gray_rois.zip")] == ["1", "2"]
