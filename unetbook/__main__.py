@@ -19,8 +19,11 @@ def main(arguments=None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except (OSError, ValueError, ModuleNotFoundError) as error:
+    except (OSError, ValueError) as error:
         print(f"unetbook: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"unetbook: {kept.without_backend(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("unetbook: stopped", file=sys.stderr)
