@@ -18,7 +18,11 @@ OPSET, IR = 17, 8  # of 2022: old enough for most programs that read the format
 def to_onnx(network, path, layout="NHWC", half=False) -> Path:
     """Write a network as an ONNX file that was checked, and return the path. Arguments and errors as in ``onnx_model``.
 
-    It appears when it is complete. Raises ``ValueError`` for another ending than .onnx, too.
+    It appears when it is complete. Raises ``ValueError`` for another ending than .onnx, too. To run it elsewhere:
+
+        session = onnxruntime.InferenceSession("nuclei.onnx")
+        (logits,) = session.run(None, {"images": images})
+        passport = json.loads(session.get_modelmeta().custom_metadata_map["passport"])
     """
     path = Path(path)
     if path.suffix != ".onnx":
@@ -134,7 +138,7 @@ def _metadata(network, model, layout, half, heads) -> dict[str, str]:
         "passport": json.dumps(passport),
         "geometry": json.dumps(shape._asdict()),
         "input": f"float32 {layout}, gray values in [0, 1], then normalized as the passport's 'normalize' says",
-        "sides": f"{least} pixels, or a multiple of {shape.grid} more{cut}",
+        "sides": f"{least} pixels, or {'' if shape.grid == 1 else f'a multiple of {shape.grid} '}more{cut}",
         "output": f"{several}Logits {layout}: sigmoid for one channel, soft-max over several, unless the passport's "
         "'outputs' says that they are values; classes are in the order of the passport's 'classes'",
     }
