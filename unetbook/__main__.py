@@ -1,4 +1,4 @@
-"""``python -m unetbook list | fetch | train | predict | score``: data sets and networks at hand, and your images."""
+"""``python -m unetbook list | fetch | train | predict | score | export``: data sets and networks at hand, and your images."""
 
 import argparse
 import importlib
@@ -22,6 +22,9 @@ def main(arguments=None) -> int:
     except (OSError, ValueError) as error:
         print(f"unetbook: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        print(f"unetbook: {kept.without_backend(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("unetbook: stopped", file=sys.stderr)
         return 130
@@ -29,10 +32,10 @@ def main(arguments=None) -> int:
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m unetbook", description="Networks for your images")
-    commands = parser.add_subparsers(required=True, metavar="list | fetch | train | predict | score")
+    commands = parser.add_subparsers(required=True, metavar="list | fetch | train | predict | score | export")
     command = commands.add_parser("list", help="name the data sets and networks, and what is at hand")
     command.set_defaults(command=_list)
-    command = commands.add_parser("fetch", help="show where a data set lies, or how to get it")
+    command = commands.add_parser("fetch", help="download a data set, where it is not at hand")
     command.add_argument("dataset", choices=DATASETS)
     command.set_defaults(command=_fetch)
     command = commands.add_parser("train", help="train a network on your annotated pictures, with a report")
@@ -64,6 +67,7 @@ def _parser():
     command.add_argument("--submission", metavar="CSV", help="also write all objects as run lengths")
     command.add_argument("--table", action="store_true", help="also write area, center, shape and mean of each object")
     command.add_argument("--geojson", action="store_true", help="also write outlines that QuPath opens")
+    command.add_argument("--rois", action="store_true", help="also write a zip of outlines for ImageJ's ROI Manager")
     command.add_argument("--pixel-size", type=float, metavar="UM", help="of a pixel, for tables in micrometers, too")
     command.add_argument("pictures", nargs="+", help="files or folders of PNG, JPEG, BMP or TIFF pictures")
     command.set_defaults(command=_predict)
@@ -74,6 +78,12 @@ def _parser():
     command.add_argument("--predicted", required=True, help="folder that `predict` wrote to, or any label images")
     command.add_argument("--csv", help="write the scores of each image to this file")
     command.set_defaults(command=_score)
+    command = commands.add_parser("export", help="write a stored network for programs without Keras, as ONNX")
+    command.add_argument("--model", required=True, help="a network that `list` shows, or a .keras file of your own")
+    command.add_argument("--onnx", required=True, metavar="FILE", help="file to write, .onnx")
+    command.add_argument("--half", action="store_true", help="kernels in half precision: half the file")
+    command.add_argument("--layout", choices=("NHWC", "NCHW"), default="NHWC", help="channels last (usual), or first")
+    command.set_defaults(command=_export)
     return parser
 
 
@@ -99,8 +109,9 @@ def _list(options) -> int:
 
 
 def _fetch(options) -> int:
-    dataset = importlib.import_module(f"unetbook.datasets.{options.dataset}")
-    for path in dataset.files():
+    from unetbook.datasets import fetching
+
+    for path in fetching.fetch(options.dataset):
         print(path)
     return 0
 
@@ -111,7 +122,7 @@ def _predict(options) -> int:
     logging.getLogger("tensorflow").setLevel("ERROR")  # it warns where pictures differ in size
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     network = segmenter.load(options.model)
-    more = {"table": options.table, "geojson": options.geojson, "pixel_size": options.pixel_size}
+    more = {"table": options.table, "geojson": options.geojson, "rois": options.rois, "pixel_size": options.pixel_size}
     done = application.predict(network, options.pictures, options.out, options.once, options.submission, **more)
     return _finished(done, f"written to {options.out}")
 
@@ -143,6 +154,14 @@ def _score(options) -> int:
         of = f"mean of {len(done.values)} of {len(done.values) + len(done.problems)}"
         print(f"{of:28}" + "".join(_cell(float(sum(column) / len(column))) for column in columns))
     return _finished(done, f"written to {options.csv}" if options.csv and done.values else "scored")
+
+
+def _export(options) -> int:
+    from unetbook import export, segmenter
+
+    path = export.to_onnx(segmenter.load(options.model), options.onnx, options.layout, options.half)
+    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB, {options.layout}: its metadata say what to do with an image")
+    return 0
 
 
 def _cell(value) -> str:

@@ -48,7 +48,16 @@ def pictures(paths, out) -> tuple[list[Path], dict[Path, str]]:
 
 
 def predict(
-    segmenter, paths, out, once=False, csv_file=None, report=print, table=False, geojson=False, pixel_size=None
+    segmenter,
+    paths,
+    out,
+    once=False,
+    csv_file=None,
+    report=print,
+    table=False,
+    geojson=False,
+    rois=False,
+    pixel_size=None,
 ) -> Done:
     """Write ``<stem>_labels.png`` and ``<stem>_overlay.png`` for each picture into the folder ``out``.
 
@@ -56,10 +65,10 @@ def predict(
     appears when it is complete. csv_file: also write a submission (``unetbook.submission``) of the pictures that were
     read. report: called with a line of progress for each picture. table: also write ``<stem>_table.csv``, a row an
     object (``outputs.table``), with pixel_size, micrometers, in these, too. geojson: also ``<stem>.geojson``, outlines
-    that QuPath opens. Returns what was found in each picture, in words, and the problems; of a picture that could not
-    be done, no results of an earlier run stay in ``out``. Raises ``ValueError`` before the first picture for what
-    ``pictures`` refuses, for a pixel size that is not above 0, and with csv_file for a network that finds no objects, a
-    name that no submission can hold, and a folder.
+    that QuPath opens; rois: ``<stem>_rois.zip``, those for ImageJ. Returns what was found in each picture, in words,
+    and the problems; of a picture that could not be done, no results of an earlier run stay in ``out``. Raises
+    ``ValueError`` before the first picture for what ``pictures`` refuses, for a pixel size that is not above 0, and
+    with csv_file for a network that finds no objects, a name that no submission can hold, and a folder.
     """
     if csv_file and not segmenter.finds_objects:
         raise ValueError("this network tells classes and no objects: there is nothing to submit")
@@ -84,11 +93,14 @@ def predict(
                 outputs.write_table(out / f"{file.stem}_table.csv", outputs.table(found, image, pixel_size))
             if geojson:
                 outputs.write_geojson(out / f"{file.stem}.geojson", found, _names(segmenter))
+            if rois:
+                names = None if segmenter.finds_objects else _names(segmenter)
+                outputs.write_rois(out / f"{file.stem}_rois.zip", found, names)
         except Exception as error:  # whatever it is, the other files are not its fault
             problems[file] = (
                 str(error) if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {error}"
             )
-            for old in ("_labels.png", "_labels.tif", "_overlay.png", "_table.csv", ".geojson"):
+            for old in ("_labels.png", "_labels.tif", "_overlay.png", "_table.csv", ".geojson", "_rois.zip"):
                 (out / f"{file.stem}{old}").unlink(missing_ok=True)
             report(f"[{number}/{len(files)}] {file}: NOT done")
             continue

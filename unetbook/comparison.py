@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from skimage import measure
 
-from unetbook import drafts, labels, scores
+from unetbook import drafts, labels, progress, scores
 from unetbook.datasets import _images, folder, pairing
 
 MANY = 3  # pieces for each number, on average, from which on numbers are no objects
@@ -42,7 +42,7 @@ def score(truth, predicted, csv_file=None) -> Done:
     answers = _by_stem(file for file in folder.pictures_in(Path(predicted)) if not file.stem.endswith("_overlay"))
     truths = _by_stem(folder.pictures_in(Path(truth)))
     done, problems, used = {}, {}, set()
-    for stem, file in truths.items():
+    for stem, file in progress.bar(len(truths), "image", iterable=truths.items()):
         found = next((answers[name] for name in (pairing.stem(file), stem) if name in answers), None)
         if found is None:
             problems[file] = f"no answer for it in {predicted}"

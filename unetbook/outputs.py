@@ -1,4 +1,4 @@
-"""What a result is written as: labels, an overlay, a table of objects, and outlines for QuPath."""
+"""What a result is written as: labels, an overlay, a table of objects, and outlines for QuPath and ImageJ."""
 
 import csv
 import json
@@ -12,6 +12,7 @@ from skimage import measure, segmentation
 from unetbook import checks, drafts, labels, normalize
 
 OUTLINE = (230, 159, 0)  # orange, RGB
+ONLY_SHORT = 60000  # pixels; ImageJ keeps a simple outline in 16 bits
 
 
 def overlay(image, found) -> np.ndarray:
@@ -153,3 +154,41 @@ def write_geojson(path, found, name="object") -> None:
     lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in collection["features"])
     content = f'{{"type": "{collection["type"]}", "features": [\n{lines}\n]}}\n'
     drafts.put(path, lambda draft: draft.write_text(content, encoding="utf-8", newline="\n"))
+
+
+def write_rois(path, found, names=None) -> None:
+    """Write the objects as ImageJ regions of interest, a zip for its ROI Manager, each named by its number.
+
+    found: integers (H, W). names: {number: name}, where labels are classes. Outlines run along the edges of pixels, as
+    ImageJ's wand draws them, so that a region holds the pixels of its object and no other. An object of several pieces,
+    or with holes, is one composite region.
+    """
+    import roifile
+
+    def region(number, pieces):
+        rings = [_along_edges(ring) for piece in pieces for ring in piece]
+        if len(rings) == 1 and rings[0].max() < ONLY_SHORT:
+            roi = roifile.ImagejRoi.frompoints(rings[0])
+            roi.roitype = roifile.ROI_TYPE.TRACED
+            roi.right, roi.bottom = roi.right - 1, roi.bottom - 1  # edges, not pixels, are what it counts
+        else:  # points as 32-bit floats, each behind a 0 (move there) or a 1 (a line there), and a 4 (close)
+            paths = [np.insert(np.insert(ring, 0, 1, axis=1).ravel(), 3 * len(ring), 4) for ring in rings]
+            for one in paths:
+                one[0] = 0
+            (left, top), (right, bottom) = (edge(np.concatenate(rings), axis=0).tolist() for edge in (np.min, np.max))
+            roi = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, left=left, top=top, right=right, bottom=bottom)
+            roi.multi_coordinates = np.concatenate(paths).astype(np.float32)
+            roi.shape_roi_size = len(roi.multi_coordinates)
+        roi.name = str(number) if names is None else names[number]
+        return roi
+
+    regions = {str(number): region(number, pieces) for number, pieces in outlines(found).items()}
+    drafts.put(path, lambda draft: roifile.roiwrite(draft, regions.values(), name=regions.keys(), mode="w"))
+
+
+def _along_edges(ring):
+    """A ring of ``outlines``, which cuts corners, along the edges of pixels: integers (N, 2), each corner once."""
+    here, there = ring[:-1], ring[1:]  # the middles of edges; two that follow each other share the corner between them
+    corners = np.where(here % 1 == 0, here, np.where(there % 1 == 0, there, (here + there) / 2)).astype(np.int32)
+    before, after = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
+    return corners[(before != after).any(axis=1)]

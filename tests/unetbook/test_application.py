@@ -9,6 +9,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import roifile
 import tifffile
 
 from unetbook import __main__, application, comparison, labels, normalize, outputs, results, scores, store, submission
@@ -166,6 +167,19 @@ def test_a_table_and_outlines_of_each_picture(place, model_file, tmp_path, capsy
     assert __main__.main([*command, "--geojson", str(folder / "in/gray.png")]) == 0
     (feature,) = json.loads((out / "gray.geojson").read_text())["features"]
     assert feature["geometry"]["type"] == "MultiPolygon" and feature["properties"]["classification"]["name"] == "square"
+
+
+def test_regions_for_imagej_of_each_picture(place, model_file, tmp_path):
+    folder, _ = place
+    command = ["predict", "--out", str(folder / "out"), "--rois", str(folder / "in/gray.png"), "--model"]
+    assert __main__.main([*command, str(model_file)]) == 0
+    assert [roi.name for roi in roifile.roiread(folder / "out/gray_rois.zip")] == ["1", "2"]
+    classes = store.save(painter(), tmp_path / "classes.keras", **passport(objects=False))
+    assert __main__.main([*command, str(classes)]) == 0
+    assert [roi.name for roi in roifile.roiread(folder / "out/gray_rois.zip")] == ["square"]
+    (folder / "in/gray.png").write_bytes(b"damaged")
+    assert __main__.main([*command, str(classes)]) == 1
+    assert not (folder / "out/gray_rois.zip").exists()
 
 
 def test_an_encoder_segments_nothing(place, tmp_path, capsys):
@@ -362,7 +376,7 @@ def test_a_large_picture_has_a_progress_bar(place, model_file, monkeypatch, caps
         str(folder / "in/gray.png"),
     ]
     assert __main__.main(command) == 0
-    assert ("/tile" in capsys.readouterr().out) == (large == 1)
+    assert ("tile/s" in capsys.readouterr().err) == (large == 1)
 
 
 def test_of_a_picture_that_fails_no_old_answer_stays(place, model_file, capsys):
@@ -447,12 +461,8 @@ def test_list_goes_on_after_a_damaged_file(monkeypatch, tmp_path, capsys):
     assert "a.keras  damaged" in printed and "b.keras  squares" in printed and "c.keras  damaged" in printed
 
 
-def test_fetch_tells_where_data_lie_or_how_to_get_them(monkeypatch, tmp_path, capsys):
+def test_fetch_tells_where_data_lie_that_are_at_hand(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("UNETBOOK_DATA", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert __main__.main(["fetch", "isbi2012"]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "imagej.net" in error
     (tmp_path / "isbi2012").mkdir()
     for name in ("train-volume.tif", "train-labels.tif"):
         (tmp_path / "isbi2012" / name).write_bytes(b"")

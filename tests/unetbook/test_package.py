@@ -13,11 +13,11 @@ from tools.pairs import ROOT
 FLOORS = [
     {"checks"},
     {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "statistics", "splits"}
-    | {"normalize", "drafts", "results", "kept", "precision"},
+    | {"normalize", "drafts", "results", "kept", "precision", "progress"},
     {"nets", "augment", "geometry", "operations", "tiling", "instances", "targets", "datasets"}
     | {"averaging", "resizing", "submission", "comparison", "choices"},
     {"training", "store", "passports", "segmenter"},
-    {"outputs"},
+    {"outputs", "export"},
     {"application", "project"},
     {"__main__"},
 ]

@@ -70,7 +70,10 @@ def find(folder: str, names, root, how_to_get: str) -> list[Path]:
         if not missing:
             return list(dict.fromkeys(found.values()))
         looked_at.append(f"{place / folder} (no {', '.join(missing)})")
-    raise FileNotFoundError(f"the data set {folder} was not found. Looked at: {'; '.join(looked_at)}. {how_to_get}")
+    raise FileNotFoundError(
+        f"the data set {folder} was not found. Looked at: {'; '.join(looked_at)}. To download it: "
+        f"python -m unetbook fetch {folder}. By hand: {how_to_get}"
+    )
 
 
 def _first(place, names) -> Path | None:
