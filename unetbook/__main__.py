@@ -3,9 +3,10 @@
 import argparse
 import importlib
 import logging
+import re
 import sys
 
-from unetbook import kept, results
+from unetbook import kept, naming, results
 
 DATASETS = ("dsb2018", "isbi2012", "isic2017", "usiigaci")
 
@@ -16,6 +17,9 @@ def main(arguments=None) -> int:
     0 done, 1 data missing or damaged (``predict`` and ``score``: some file; the others are done), 2 wrong usage, 130
     stopped (Ctrl-C).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of files that a terminal cannot show never stop a run
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -46,8 +50,14 @@ def _parser():
     command.add_argument("--submission", metavar="CSV", help="also write all objects as run lengths")
     command.add_argument("--table", action="store_true", help="also write area, center, shape and mean of each object")
     command.add_argument("--geojson", action="store_true", help="also write outlines that QuPath opens")
-    command.add_argument("--pixel-size", type=float, metavar="UM", help="of a pixel, for tables in micrometers, too")
-    command.add_argument("pictures", nargs="+", help="files or folders of PNG, JPEG, BMP or TIFF pictures")
+    command.add_argument("--pixel-size", type=float, metavar="UM", help="micrometers, in place of what the files say")
+    command.add_argument(
+        "--channels",
+        type=_channels,
+        metavar="N,N",
+        help="of the pictures, from 0, as the network wants them: 2 or 2,0,1",
+    )
+    command.add_argument("pictures", nargs="+", help="PNG, JPEG, BMP or TIFF pictures, stacks, or folders of them")
     command.set_defaults(command=_predict)
     command = commands.add_parser(
         "score", help="scores of label images against the truth, two folders of one stem each"
@@ -94,8 +104,15 @@ def _predict(options) -> int:
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     network = segmenter.load(options.model)
     more = {"table": options.table, "geojson": options.geojson, "pixel_size": options.pixel_size}
+    more["channels"] = options.channels
     done = application.predict(network, options.pictures, options.out, options.once, options.submission, **more)
     return _finished(done, f"written to {options.out}")
+
+
+def _channels(text) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of channels, such as 2 or 2,0,1")
+    return tuple(map(int, text.split(",")))
 
 
 def _score(options) -> int:
@@ -105,7 +122,7 @@ def _score(options) -> int:
     names = list(next(iter(done.values.values()))) if done.values else []
     print(f"{'image':28}" + "".join(f"{name:>10}" for name in names))
     for file, row in done.values.items():
-        print(f"{file.stem[:27]:28}" + "".join(_cell(value) for value in row.values()))
+        print(f"{naming.printable(file.stem)[:27]:28}" + "".join(_cell(value) for value in row.values()))
     if done.values:
         columns = [[row[name] for row in done.values.values()] for name in names]
         of = f"mean of {len(done.values)} of {len(done.values) + len(done.problems)}"

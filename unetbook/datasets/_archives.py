@@ -4,7 +4,7 @@ import re
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from unetbook.datasets import _files
+from unetbook.images import AGAIN
 
 OF_THE_SYSTEM = re.compile(r"(^|/)(\._|\.DS_Store|__MACOSX/)")  # macOS puts copies of names into archives
 
@@ -39,7 +39,7 @@ class Members:
         except (
             Exception
         ) as error:  # BadZipFile, EOFError, zlib.error, RuntimeError (encrypted), NotImplementedError ...
-            raise ValueError(f"{self.where(name)} is damaged or cut short ({error}): {_files.AGAIN}") from error
+            raise ValueError(f"{self.where(name)} is damaged or cut short ({error}): {AGAIN}") from error
 
     def by_id(self, pattern) -> dict[str, str]:
         """The files whose name matches ``pattern``, by what its group ``id`` matched; two of one id are an error."""
@@ -85,7 +85,7 @@ def _opened(path):
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is damaged, cut short or no zip archive ({error}): {_files.AGAIN}") from error
+        raise ValueError(f"{path} is damaged, cut short or no zip archive ({error}): {AGAIN}") from error
 
 
 def _checked(member, path):
@@ -94,6 +94,6 @@ def _checked(member, path):
     if leaves or "\\" in name:
         raise ValueError(
             f"the member {name!r} of {path} has a path that may leave the folder: this is not the published archive; "
-            f"{_files.AGAIN}"
+            f"{AGAIN}"
         )
     return member.filename
