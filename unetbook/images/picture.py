@@ -21,7 +21,8 @@ class Picture:
     pixels: (..., H, W, C) as they are shown, of the dtype of the file; 1, 2 and 4 bits are stretched to 0 .. 255.
     axes: a letter for each axis before H, such as ``"Z"`` or ``"TZ"``; empty for one picture. pixel_size: micrometers,
     or ``None``. bits: of a value, ``2**bits - 1`` is white. step: what the stored number 1 is shown as; ``None`` where
-    a palette shows numbers as colors. notes: what a reader should be told, in words that go on from the file's name.
+    a palette shows numbers as colors. from_white: whether the file counts from white down; ``pixels`` do not. notes:
+    what a reader should be told, in words that go on from the file's name.
     """
 
     pixels: np.ndarray
@@ -29,6 +30,7 @@ class Picture:
     pixel_size: float | None = None
     bits: int = 8
     step: int | None = 1
+    from_white: bool = False
     notes: tuple[str, ...] = ()
 
     @property

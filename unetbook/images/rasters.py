@@ -8,7 +8,7 @@ import numpy as np
 
 from unetbook.images.picture import AGAIN, Picture, Unreadable, ramp_step, size_of_pixels
 
-PNG, JPEG, BMP = b"\x89PNG", b"\xff\xd8", b"BM"
+PNG, JPEG, BMP, WEBP = b"\x89PNG", b"\xff\xd8", b"BM", b"WEBP"
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of a JPEG's frame, which counts its channels
 EXIF = 0xE1
 ORIENTATION = 274
@@ -21,11 +21,11 @@ def picture(data) -> Picture:
         raise ValueError(f"is cut short: {AGAIN}")
     if data.startswith(JPEG) and _jpeg_channels(data) == 4:  # OpenCV would convert it without its color profile
         raise Unreadable("is a JPEG in CMYK, the colors of print: convert it to RGB")
-    pixels = _opencv(data)
-    if pixels is None and data.startswith((PNG, JPEG, BMP)):
-        raise ValueError(f"is damaged: {AGAIN}")
-    if pixels is None:
+    if not data.startswith((PNG, JPEG, BMP)) and data[8:12] != WEBP:  # which OpenCV reads as well
         raise Unreadable("is no PNG, JPEG, BMP or TIFF, whatever its name says: open it elsewhere and save it as one")
+    pixels = _opencv(data)
+    if pixels is None:
+        raise ValueError(f"is damaged: {AGAIN}")
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     shown = Picture(pixels, bits=8 * pixels.dtype.itemsize, step=_step(data, chunks))
     if pixels.shape[2] == 4:

@@ -24,7 +24,7 @@ def read(path) -> Picture:
 
 def picture(data: bytes, where) -> Picture:
     """``read`` for the bytes of a file; ``where`` names it in errors."""
-    found = _decoded(data, where)
+    found = _told_of_white(_decoded(data, where))
     pixels = found.pixels
     if pixels.dtype.kind == "f":
         low, high = pixels.min(), pixels.max()
@@ -60,12 +60,18 @@ def mask(data: bytes, where, like=None, numbers=False, binary=False) -> np.ndarr
     grays lie at edges, each with a warning. Raises ``ValueError`` as ``read`` does, for a stack, for floats that are no
     whole numbers from 0 up, for a JPEG otherwise, and when the size is not that of the image ``like``.
     """
-    found = _single(_decoded(data, where), where)
+    found = _decoded(data, where)
+    if found.from_white and found.step == 255:  # one bit: ink on paper, or what a program marks as true
+        note = "is of one bit and counts from white: its ones, which are shown black, are read as objects"
+        found = replace(found, pixels=255 - found.pixels, notes=(*found.notes, note))
+    else:
+        found = _told_of_white(found)
+    found = _single(found, where)
     if like is not None and found.pixels.shape[:2] != like.shape[:2]:
         raise ValueError(_of_another_size(found.pixels, like, where))
     pixels = _whole(found.pixels, where)
     pixels = pixels[..., 0] if (pixels == pixels[..., :1]).all() else pixels
-    two = _of_two(pixels, data.startswith(rasters.JPEG)) if binary else None
+    two = _of_two(pixels, data.startswith(rasters.JPEG), found.step) if binary else None
     if two is not None:
         warnings.warn(f"{where} {two[1]}", stacklevel=3)
         return two[0]
@@ -86,6 +92,11 @@ def _decoded(data, where):
         return (tiffs if data.startswith(tiffs.STARTS) else rasters).picture(data)
     except ValueError as error:
         raise ValueError(f"{where} {error}") from error
+
+
+def _told_of_white(found):
+    note = "counts from white: it is read as it is shown, black as 0"
+    return replace(found, notes=(*found.notes, note)) if found.from_white else found
 
 
 def _single(found, where):
@@ -124,7 +135,7 @@ def _whole(pixels, where):
     return whole
 
 
-def _of_two(pixels, jpeg):
+def _of_two(pixels, jpeg, step):
     """A mask of two kinds of pixels as 0 and 1, and what to tell of it; ``None`` where it is not one."""
     if jpeg:
         gray = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
@@ -133,10 +144,12 @@ def _of_two(pixels, jpeg):
         if not (dark | bright | at_edges).all():
             return None
         return (gray > 127).astype(np.uint8), "is a JPEG, which changes values: it is cut at half; save masks as PNG"
-    if pixels.ndim == 2 or pixels.shape[2] != 3:
+    if pixels.ndim == 2 and step is not None:
         return None
+    pixels = np.atleast_3d(pixels)
     lit = pixels.any(axis=2)
     colors = pixels[lit]
-    if lit.all() or (colors != colors[0]).any():
+    if lit.all() or (colors != colors[:1]).any():
         return None
-    return lit.astype(np.uint8), f"has two colors: black is read as background, {tuple(colors[0].tolist())} as object"
+    color = tuple(colors[0].tolist()) if len(colors) else "nothing else"
+    return lit.astype(np.uint8), f"has two colors: black is read as background, {color} as object"

@@ -15,6 +15,7 @@ from unetbook.images.picture import AGAIN, MICROMETERS, Picture, Unreadable, ram
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 JPEGS = {6, 7, 34892, 33007}  # compressions whose YCbCr tifffile decodes to RGB
+ENDED = {7, 33003, 33005, 34712}  # JPEG and JPEG 2000, whose data end in a mark
 ALPHA = (1, 2)  # of ExtraSamples; 0 is a channel of no stated meaning
 UNKNOWN = "IQ"  # letters that tifffile gives to pages of which the file says nothing
 
@@ -25,7 +26,7 @@ def picture(data) -> Picture:
     try:
         with complaints() as messages, tifffile.TiffFile(io.BytesIO(data)) as file:
             try:
-                found = _decoded(file, len(data))
+                found = _decoded(file, data)
             except (Unreadable, NotImplementedError, ImportError) as error:
                 problem = error
     except MemoryError:
@@ -57,11 +58,11 @@ def complaints():
         logger.propagate = propagate
 
 
-def _decoded(file, length):
+def _decoded(file, data):
     series, notes = _main(file)
     page = series.keyframe
     _check_kind(page)
-    _check_whole(series, length)
+    _check_whole(series, data)
     pixels = series.asarray()
     stack = [i for i, axis in enumerate(series.axes) if axis not in "YXCS" and pixels.shape[i] > 1]
     single = [i for i, axis in enumerate(series.axes) if axis not in "YXCS" and pixels.shape[i] == 1]
@@ -75,7 +76,7 @@ def _decoded(file, length):
     bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * pixels.dtype.itemsize
     if pixels.dtype.kind == "u" and bits not in (1, 2, 4, 8, 16, 32, 64):
         notes.append(f"has {bits} bits a pixel, so that {2**bits - 1} is white")
-    found = Picture(pixels.reshape(*shape, -1), axes, size, bits, 1, (*notes, *of_size))
+    found = Picture(pixels.reshape(*shape, -1), axes, size, bits, notes=(*notes, *of_size))
     found = _as_shown(found, page)
     color = 3 if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) else 1
     extra = page.extrasamples[:1]
@@ -132,8 +133,8 @@ def _name(value):
     return getattr(value, "name", value)
 
 
-def _check_whole(series, length):
-    """``ValueError`` for a strip that is not in the file: tifffile would fill it with zeros."""
+def _check_whole(series, data):
+    """``ValueError`` for a strip that is not whole in the file: decoders would fill it with zeros or gray."""
     for page in series.pages:
         if page is None and series.dataoffset is None:
             raise Unreadable("is one file of a set, and the others are not in it: save the set as one file")
@@ -142,8 +143,13 @@ def _check_whole(series, length):
         offsets, counts = page.dataoffsets, page.databytecounts
         if min(len(offsets), len(counts)) < math.prod(series.keyframe.chunked) or not (all(offsets) and all(counts)):
             raise ValueError("a strip or tile has no pixels")
-        if max(map(sum, zip(offsets, counts, strict=False))) > length:
+        ends = list(map(sum, zip(offsets, counts, strict=False)))
+        if max(ends) > len(data):
             raise ValueError("a strip or tile ends after the end of the file")
+        if series.keyframe.compression in ENDED:
+            strips = (data[max(start, end - 4096) : end] for start, end in zip(offsets, ends, strict=False))
+            if not all(b"\xff\xd9" in strip.rstrip(b"\0")[-64:] for strip in strips):
+                raise ValueError("a strip or tile breaks off")
 
 
 def _as_shown(found, page):
@@ -157,7 +163,7 @@ def _as_shown(found, page):
         return replace(found, pixels=shown, bits=8, step=ramp_step(colors))
     if page.photometric == PHOTOMETRIC.MINISWHITE:
         pixels = ~pixels if pixels.dtype == bool else (2**bits - 1 - pixels).astype(pixels.dtype)
-        found = replace(found, notes=(*found.notes, "counts from white: it is read as it is shown, black as 0"))
+        found = replace(found, from_white=True)
     if bits in (1, 2, 4):
         step = 255 // (2**bits - 1)
         return replace(found, pixels=pixels.astype(np.uint8) * np.uint8(step), bits=8, step=step)
