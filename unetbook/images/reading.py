@@ -24,7 +24,9 @@ def read(path) -> Picture:
 
 def picture(data: bytes, where) -> Picture:
     """``read`` for the bytes of a file; ``where`` names it in errors."""
-    found = _told_of_white(_decoded(data, where))
+    found = _decoded(data, where)
+    if found.from_white:
+        found = replace(found, notes=(*found.notes, "counts from white: it is read as it is shown, black as 0"))
     pixels = found.pixels
     if pixels.dtype.kind == "f":
         low, high = pixels.min(), pixels.max()
@@ -54,18 +56,18 @@ def image(data: bytes, where, channels=None) -> np.ndarray:
 def mask(data: bytes, where, like=None, numbers=False, binary=False) -> np.ndarray:
     """The mask, (H, W) when it is gray, also when saved as RGB, and (H, W, 3) when it has colors; floats as integers.
 
-    A palette gives its colors, and pixels of less than 8 bits are stretched to 0 .. 255. With ``numbers`` the values
-    are class indices or numbers of objects: those that are stored, also of few bits, and of palettes that are ramps of
-    gray; other palettes are refused. With ``binary``, black and one color are read as 0 and 1, and so is a JPEG whose
-    grays lie at edges, each with a warning. Raises ``ValueError`` as ``read`` does, for a stack, for floats that are no
-    whole numbers from 0 up, for a JPEG otherwise, and when the size is not that of the image ``like``.
+    A palette gives its colors, and pixels of less than 8 bits are stretched to 0 .. 255; in files that count from white
+    stored numbers count, with a warning. With ``numbers`` the values are class indices or numbers of objects: those
+    that are stored, also of few bits, and of palettes that are ramps of gray; other palettes are refused. With
+    ``binary``, black and one color are read as 0 and 1, and so is a JPEG whose grays lie at edges, each with a warning.
+    Raises ``ValueError`` as ``read`` does, for a stack, for floats that are no whole numbers from 0 up, for a JPEG
+    otherwise, and when the size is not that of the image ``like``.
     """
     found = _decoded(data, where)
-    if found.from_white and found.step == 255:  # one bit: ink on paper, or what a program marks as true
-        note = "is of one bit and counts from white: its ones, which are shown black, are read as objects"
-        found = replace(found, pixels=255 - found.pixels, notes=(*found.notes, note))
-    else:
-        found = _told_of_white(found)
+    if found.from_white:  # as ImageJ writes masks with its inverting table, and tifffile those of booleans
+        stored = (2**found.bits - 1 - found.pixels).astype(found.pixels.dtype)
+        note = "counts from white, and its numbers are read as they are stored: 0, shown white, is background"
+        found = replace(found, pixels=stored, notes=(*found.notes, note))
     found = _single(found, where)
     if like is not None and found.pixels.shape[:2] != like.shape[:2]:
         raise ValueError(_of_another_size(found.pixels, like, where))
@@ -92,11 +94,6 @@ def _decoded(data, where):
         return (tiffs if data.startswith(tiffs.STARTS) else rasters).picture(data)
     except ValueError as error:
         raise ValueError(f"{where} {error}") from error
-
-
-def _told_of_white(found):
-    note = "counts from white: it is read as it is shown, black as 0"
-    return replace(found, notes=(*found.notes, note)) if found.from_white else found
 
 
 def _single(found, where):
