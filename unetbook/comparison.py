@@ -43,39 +43,19 @@ def score(truth, predicted, csv_file=None) -> Done:
     if csv_file:
         drafts.check_target(csv_file)
     truth, predicted = Path(truth), Path(predicted)
-    answers = _by_stem(
-        [file for file in folder.pictures_below(predicted) if not file.stem.endswith("_overlay")], predicted
-    )
-    done, problems, pairs = {}, {}, {}
     truths = folder.pictures_below(truth)
-    for file in truths:
-        found = next((answers[key] for key in _keys(file, truth) if key in answers), [])
-        if len(found) == 1 and found[0] not in pairs.values():
-            pairs[file] = found[0]
-        elif len(found) == 1:
-            other = next(other for other, answer in pairs.items() if answer == found[0])
-            problems[file] = problems[other] = f"{other} and {file} have one stem: keep one of them in the folder"
-        else:
-            several = f"{' and '.join(map(str, found[:2]))} have one stem: keep one of them in the folder"
-            problems[file] = several if found else f"no answer for it in {predicted}"
+    pairs, problems = _paired(truths, truth, predicted)
+    done = {}
     for file, found in pairs.items():
-        if file in problems:
-            continue
         try:
             true = _objects(file)
             done[file] = row(true, _objects(found, like=true))
         except (OSError, ValueError) as error:
             problems[file] = str(error)
-    unused = [file for files in answers.values() if len(files) == 1 for file in files if file not in pairs.values()]
-    problems |= {file: f"no truth for it in {truth}" for file in unused}
     if csv_file and done:
-        names = list(next(iter(done.values())))
+        names, called = list(next(iter(done.values()))), {file: file.relative_to(truth).as_posix() for file in truths}
         rows = [
-            [
-                naming.printable(file.relative_to(truth).as_posix()),
-                *(done.get(file, {}).get(name, "") for name in names),
-            ]
-            for file in truths.values()
+            [naming.printable(called[file]), *(done.get(file, {}).get(name, "") for name in names)] for file in truths
         ]
 
         def write(draft):
@@ -102,13 +82,28 @@ def row(truth, found) -> dict[str, float]:
     }
 
 
-def _by_stem(files, place):
-    """Files by their folder inside and stem, without an ending such as ``_labels``."""
-    found = {}
-    for file in files:
-        key = (file.parent.relative_to(place), folder.same(naming.printable(folder.ENDING.sub("", file.stem))))
-        found.setdefault(key, []).append(file)
-    return found
+def _paired(truths, truth, predicted):
+    """{file of the truth: its answer}, and what is wrong with the others, and with answers that none is for."""
+    answers, owners, problems = {}, {}, {}
+    for file in folder.pictures_below(predicted):
+        if not file.stem.endswith("_overlay"):
+            stem = folder.same(naming.printable(folder.ENDING.sub("", file.stem)))
+            answers.setdefault((file.parent.relative_to(predicted), stem), []).append(file)
+    for file in truths:
+        found = next((answers[key] for key in _keys(file, truth) if key in answers), [])
+        if not found:
+            problems[file] = f"no answer for it in {predicted}"
+        for answer in found:
+            owners.setdefault(answer, []).append((file, found))
+    for owned in owners.values():
+        (file, found), several = owned[0], [file for file, _ in owned]
+        alike = several if len(several) > 1 else found
+        if len(alike) > 1:
+            told = f"{alike[0]} and {alike[1]} have one stem: keep one of them in the folder"
+            problems |= dict.fromkeys(several, told)
+    unused = [file for files in answers.values() for file in files if file not in owners]
+    pairs = {owned[0][0]: answer for answer, owned in owners.items() if owned[0][0] not in problems}
+    return pairs, problems | {file: f"no truth for it in {truth}" for file in unused}
 
 
 def _keys(file, place):
