@@ -17,12 +17,12 @@ ORIENTATION = 274
 def picture(data) -> Picture:
     """The picture of these bytes. Raises ``Unreadable``, and ``ValueError`` for a file that is damaged."""
     chunks = _png_chunks(data) if data.startswith(PNG) else {}
-    if not data or _cut_short(data, chunks):  # before OpenCV sees it: it would print, or fill the rest with gray
+    if len(data) < 12 or _cut_short(data, chunks):  # before OpenCV sees it: it would print, or fill the rest with gray
         raise ValueError(f"is cut short: {AGAIN}")
     if data.startswith(JPEG) and _jpeg_channels(data) == 4:  # OpenCV would convert it without its color profile
         raise Unreadable("is a JPEG in CMYK, the colors of print: convert it to RGB")
     if not data.startswith((PNG, JPEG, BMP)) and data[8:12] != WEBP:  # which OpenCV reads as well
-        raise Unreadable("is no PNG, JPEG, BMP or TIFF, whatever its name says: open it elsewhere and save it as one")
+        raise Unreadable("is no PNG, JPEG, BMP or TIFF, whatever its name says: get it again, or save it as one")
     pixels = _opencv(data)
     if pixels is None:
         raise ValueError(f"is damaged: {AGAIN}")
