@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 
-from unetbook import kept, naming, results
+from unetbook import kept, results
 
 DATASETS = ("dsb2018", "isbi2012", "isic2017", "usiigaci")
 
@@ -122,7 +122,7 @@ def _score(options) -> int:
     names = list(next(iter(done.values.values()))) if done.values else []
     print(f"{'image':28}" + "".join(f"{name:>10}" for name in names))
     for file, row in done.values.items():
-        print(f"{naming.printable(file.stem)[:27]:28}" + "".join(_cell(value) for value in row.values()))
+        print(f"{file.stem[:27]:28}" + "".join(_cell(value) for value in row.values()))
     if done.values:
         columns = [[row[name] for row in done.values.values()] for name in names]
         of = f"mean of {len(done.values)} of {len(done.values) + len(done.problems)}"

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from unetbook import drafts, images, labels, naming, outputs, submission
 from unetbook.comparison import Done
@@ -146,7 +147,8 @@ def labeled(segmenter, picture, once=False, channels=None, where="the picture") 
             f"--channels {','.join(str(min(n, there - 1)) for n in range(wanted))}{pages}"
         )
     found = np.zeros(picture.pixels.shape[:-1], np.int32)
-    for index in np.ndindex(picture.stack):
+    slices = list(np.ndindex(picture.stack))
+    for index in tqdm(slices, unit="slice", leave=False, disable=None if len(slices) > 1 else True):
         image = picture.image(index)
         _check_memory(image)
         large = image.shape[0] * image.shape[1] > LARGE

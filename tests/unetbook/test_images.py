@@ -100,7 +100,9 @@ KINDS = {
     "LZW with predictor": (tiff(COLOR, compression="lzw", predictor=True), COLOR),
     "one channel": (tiff(gray(np.uint16)[..., None]), gray(np.uint16)),
     "one slice": (tiff(gray(np.uint16)[None], imagej=True), gray(np.uint16)),
-    "big-endian": (tiff(COLOR, byteorder=">", compression="lzw"), COLOR),
+    "floats": (tiff((gray() / 255).astype(np.float32)), gray(np.uint16)),
+    "big-endian": (tiff(COLOR, byteorder=">"), COLOR),
+    "big-endian LZW": (tiff(COLOR, byteorder=">", compression="lzw"), COLOR),
     "BigTIFF": (tiff(COLOR, bigtiff=True), COLOR),
     "4 bits": (tiff(gray() >> 4, bitspersample=4), (gray() >> 4).astype(np.uint16) * 17 * 257),
     "opaque alpha of gray": (
@@ -137,7 +139,6 @@ TOLD = {
     "from white": (tiff(gray(), photometric="miniswhite"), 1 - gray() / 255, "counts from white: it is read as it is"),
     "16 bits from white": (tiff(gray(np.uint16), photometric="miniswhite"), 1 - gray(np.uint16) / 65535, "from white"),
     "1 bit from white": (tiff(disc() > 0, photometric="miniswhite"), disc() == 0, "counts from white"),
-    "floats": (tiff((gray() / 255).astype(np.float32)), gray() / 255, r"holds float32 in \[0, 1\], which is kept"),
 }
 
 
@@ -185,15 +186,15 @@ REFUSED = {
     "stack": (tiff(np.stack([gray()] * 5)), r"holds several pictures, of shape \(5, 24, 32\) along QYX: save one"),
     "large floats": (tiff(gray().astype(np.float32)), "holds float32 from 0 to 215, .*divide them by the value"),
     "NaN": (tiff(np.full(SHAPE, np.nan, np.float32)), "holds float32 from nan to nan"),
-    "signed": (tiff(gray().astype(np.int16)), "holds int16, and 8 or 16 bits"),
+    "signed": (tiff(gray().astype(np.int16)), "holds int16 from 0 to 215, and 8 or 16 bits"),
     "32 bits": (tiff(gray().astype(np.uint32)), "holds uint32"),
     "complex": (tiff(gray().astype(np.complex64)), "holds complex64"),
     "print": (
         tiff(np.zeros((*SHAPE, 4), np.uint8), photometric="separated"),
-        "stores its pixels as SEPARATED: save it",
+        "stores its pixels as CMYK, .*: save it",
     ),
     "Lab": (tiff(COLOR8, photometric="cielab"), "stores its pixels as CIELAB"),
-    "YCbCr without JPEG": (tiff(COLOR8, photometric="ycbcr"), "stores its pixels as YCBCR"),
+    "YCbCr without JPEG": (tiff(COLOR8, photometric="ycbcr"), "stores its pixels as YCbCr, without"),
     "transparent": (tiff(np.dstack([COLOR8, gray()])[..., :4], photometric="rgb"), "has transparent pixels"),
     "nothing": (b"", "is cut short"),
     "words": (b"no picture at all", "is no PNG, JPEG, BMP or TIFF, whatever its name says"),

@@ -17,7 +17,7 @@ def read(path) -> Picture:
     """The picture or stack of a file, whose ``image`` is in [0, 1].
 
     Raises ``OSError``, and ``ValueError`` naming the file when it is damaged or cut short, has transparent pixels or
-    colors of print, or holds other numbers than 8 or 16 bits without a sign, or floats in [0, 1].
+    colors of print, or holds other numbers than 8 or 16 bits without a sign, or floats in [0, 1], which are kept.
     """
     return picture(Path(path).read_bytes(), path)
 
@@ -35,9 +35,12 @@ def picture(data: bytes, where) -> Picture:
                 f"{where} holds {pixels.dtype} from {low:.4g} to {high:.4g}, and floats are read in [0, 1]: divide "
                 "them by the value that is white, the same for all pictures, or save 8 or 16 bits"
             )
-        return replace(found, notes=(*found.notes, f"holds {pixels.dtype} in [0, 1], which is kept"))
+        return found
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{where} holds {pixels.dtype}, and 8 or 16 bits without a sign are read: convert it")
+        raise ValueError(
+            f"{where} holds {pixels.dtype} from {pixels.min()} to {pixels.max()}, and 8 or 16 bits without a sign are "
+            "read: convert it, by image.astype('uint16') where that keeps the values"
+        )
     return found
 
 

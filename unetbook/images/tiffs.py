@@ -15,6 +15,7 @@ from unetbook.images.picture import AGAIN, MICROMETERS, Picture, Unreadable, ram
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 JPEGS = {6, 7, 34892, 33007}  # compressions whose YCbCr tifffile decodes to RGB
+KNOWN = {PHOTOMETRIC.SEPARATED: "CMYK, the colors of print", PHOTOMETRIC.YCBCR: "YCbCr, without JPEG"}
 ENDED = {7, 33003, 33005, 34712}  # JPEG and JPEG 2000, whose data end in a mark
 ALPHA = (1, 2)  # of ExtraSamples; 0 is a channel of no stated meaning
 UNKNOWN = "IQ"  # letters that tifffile gives to pages of which the file says nothing
@@ -122,7 +123,7 @@ def _check_kind(page):
         raise Unreadable(f"is compressed as {_name(page.compression)}, which cannot be read: {convert}")
     plain = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE)
     if page.photometric not in plain and not (page.photometric == PHOTOMETRIC.YCBCR and page.compression in JPEGS):
-        raise Unreadable(f"stores its pixels as {_name(page.photometric)}: {convert}")
+        raise Unreadable(f"stores its pixels as {KNOWN.get(page.photometric) or _name(page.photometric)}: {convert}")
     if page.photometric == PHOTOMETRIC.MINISWHITE and page.dtype.kind not in "bu":
         raise Unreadable(f"counts {page.dtype} from white: save it with black as 0")
     if page.photometric == PHOTOMETRIC.PALETTE and (page.colormap is None or page.dtype.kind != "u"):
