@@ -1,8 +1,9 @@
-"""``python -m unetbook list | fetch | train | predict | score | export``: data sets and networks at hand, and your images."""
+"""``python -m unetbook list | fetch | train | predict | score | export``: data, networks, and your own images."""
 
 import argparse
 import importlib
 import logging
+import re
 import sys
 
 from unetbook import kept, results
@@ -16,6 +17,9 @@ def main(arguments=None) -> int:
     0 done, 1 data missing or damaged (``predict`` and ``score``: some file; the others are done), 2 wrong usage, 130
     stopped (Ctrl-C).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of files that a terminal cannot show never stop a run
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -49,7 +53,7 @@ def _parser():
     command.add_argument(
         "--start", metavar="NETWORK", help="a network to start from: a name that `list` shows, or a file"
     )
-    command.add_argument("--channels", type=_indices, metavar="0,2", help="channels of the pictures to take, from 0")
+    command.add_argument("--channels", type=_channels, metavar="0,2", help="channels of the pictures to take, from 0")
     command.add_argument(
         "--group-by", metavar="REGEX", help="finds in a name what stays in one part, such as a patient"
     )
@@ -68,8 +72,14 @@ def _parser():
     command.add_argument("--table", action="store_true", help="also write area, center, shape and mean of each object")
     command.add_argument("--geojson", action="store_true", help="also write outlines that QuPath opens")
     command.add_argument("--rois", action="store_true", help="also write a zip of outlines for ImageJ's ROI Manager")
-    command.add_argument("--pixel-size", type=float, metavar="UM", help="of a pixel, for tables in micrometers, too")
-    command.add_argument("pictures", nargs="+", help="files or folders of PNG, JPEG, BMP or TIFF pictures")
+    command.add_argument("--pixel-size", type=float, metavar="UM", help="micrometers, in place of what the files say")
+    command.add_argument(
+        "--channels",
+        type=_channels,
+        metavar="N,N",
+        help="of the pictures, from 0, as the network wants them: 2 or 2,0,1",
+    )
+    command.add_argument("pictures", nargs="+", help="PNG, JPEG, BMP or TIFF pictures, stacks, or folders of them")
     command.set_defaults(command=_predict)
     command = commands.add_parser(
         "score", help="scores of label images against the truth, two folders of one stem each"
@@ -123,12 +133,15 @@ def _predict(options) -> int:
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     network = segmenter.load(options.model)
     more = {"table": options.table, "geojson": options.geojson, "rois": options.rois, "pixel_size": options.pixel_size}
+    more["channels"] = options.channels
     done = application.predict(network, options.pictures, options.out, options.once, options.submission, **more)
     return _finished(done, f"written to {options.out}")
 
 
-def _indices(text) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+def _channels(text) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of channels, such as 2 or 2,0,1")
+    return tuple(map(int, text.split(",")))
 
 
 def _train(options) -> int:

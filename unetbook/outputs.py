@@ -2,11 +2,8 @@
 
 import csv
 import json
-from pathlib import Path
 
-import cv2
 import numpy as np
-import tifffile
 from skimage import measure, segmentation
 
 from unetbook import checks, drafts, labels, normalize
@@ -21,6 +18,12 @@ def overlay(image, found) -> np.ndarray:
     shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
     shown[segmentation.find_boundaries(found, mode="inner")] = np.array(OUTLINE) / 255
     return shown
+
+
+def visible(image, channels=None) -> np.ndarray:
+    """An image (H, W, C) as one can look at it, (H, W, 1 or 3): the channels chosen, or the mean of all."""
+    chosen = image if channels is None else normalize.picked(image, channels)
+    return chosen if chosen.shape[2] in (1, 3) else chosen.mean(axis=2, keepdims=True)
 
 
 def table(found, image=None, pixel_size=None) -> list[dict]:
@@ -116,26 +119,6 @@ def _turned(ring, outer):
     return (ring if (_signed_area(ring) > 0) == outer else ring[::-1]).tolist()
 
 
-def write_labels(folder: Path, stem: str, found) -> Path:
-    """Write ``<stem>_labels.png``, numbers of 16 bits, or a TIFF of 32 bits for more; the other of before goes."""
-    png, tif = (Path(folder) / f"{stem}_labels.{ending}" for ending in ("png", "tif"))
-    if found.max(initial=0) < 2**16:
-        write_picture(png, found.astype(np.uint16))
-        tif.unlink(missing_ok=True)
-        return png
-    drafts.put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
-    png.unlink(missing_ok=True)
-    return tif
-
-
-def write_picture(path, pixels) -> None:
-    """Write a PNG, gray, or blue, green, red, uint8 or uint16. It appears when it is complete."""
-    encoded, data = cv2.imencode(".png", pixels)
-    if not encoded:
-        raise ValueError(f"{path} could not be encoded")
-    drafts.put(path, lambda draft: draft.write_bytes(data.tobytes()))
-
-
 def write_table(path, rows) -> None:
     """Write the rows of ``table`` as CSV; without an object, an empty file with a header."""
 
@@ -148,20 +131,29 @@ def write_table(path, rows) -> None:
     drafts.put(path, fill)
 
 
-def write_geojson(path, found, name="object") -> None:
-    """Write ``geojson``, one object a line."""
-    collection = geojson(found, name)
-    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in collection["features"])
-    content = f'{{"type": "{collection["type"]}", "features": [\n{lines}\n]}}\n'
+def write_geojson(path, found, name="object", axes="") -> None:
+    """Write ``geojson``, one object a line; of a stack (..., H, W) each slice's, on the plane that ``axes`` tells."""
+    features = []
+    for index in np.ndindex(found.shape[:-2]):
+        slices = geojson(found[index], name)["features"]
+        for feature in slices if axes else ():
+            at = dict(zip(axes, index, strict=True))
+            planes = {"c": -1, "z": next((at[axis] for axis in axes if axis != "T"), 0), "t": at.get("T", 0)}
+            feature["geometry"]["plane"] = planes  # as QuPath writes it
+            feature["id"] = "-".join(map(str, (*index, feature["id"])))
+        features += slices
+    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
+    content = f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n'
     drafts.put(path, lambda draft: draft.write_text(content, encoding="utf-8", newline="\n"))
 
 
-def write_rois(path, found, names=None) -> None:
+def write_rois(path, found, names=None, axes="") -> None:
     """Write the objects as ImageJ regions of interest, a zip for its ROI Manager, each named by its number.
 
-    found: integers (H, W). names: {number: name}, where labels are classes. Outlines run along the edges of pixels, as
-    ImageJ's wand draws them, so that a region holds the pixels of its object and no other. An object of several pieces,
-    or with holes, is one composite region.
+    found: integers (H, W), or a stack (..., H, W), whose regions are named by slice and number, the slices counted from
+    1, and stand on the slice that ``axes`` tells. names: {number: name}, where labels are classes. Outlines run along
+    the edges of pixels, as ImageJ's wand draws them, so that a region holds the pixels of its object and no other. An
+    object of several pieces, or with holes, is one composite region.
     """
     import roifile
 
@@ -182,7 +174,16 @@ def write_rois(path, found, names=None) -> None:
         roi.name = str(number) if names is None else names[number]
         return roi
 
-    regions = {str(number): region(number, pieces) for number, pieces in outlines(found).items()}
+    found, regions = np.asarray(found), {}
+    for index in np.ndindex(found.shape[:-2]):
+        for number, pieces in outlines(found[index]).items():
+            one = region(number, pieces)
+            if axes:
+                at = dict(zip(axes, index, strict=True))
+                one.t_position = at.pop("T", -1) + 1  # counted from 1; 0 is every slice
+                one.z_position = next(iter(at.values()), -1) + 1
+            name = "-".join(f"{place:04d}" for place in (*(one + 1 for one in index), number)) if axes else str(number)
+            regions[name] = one
     drafts.put(path, lambda draft: roifile.roiwrite(draft, regions.values(), name=regions.keys(), mode="w"))
 
 

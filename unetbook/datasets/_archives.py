@@ -4,7 +4,7 @@ import re
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from unetbook.datasets import _files
+from unetbook.images import AGAIN
 
 MOST = 2**30  # bytes of one file unpacked: no picture is that large
 OF_THE_SYSTEM = re.compile(r"(^|/)(\._|\.DS_Store|__MACOSX/)")  # macOS puts copies of names into archives
@@ -38,7 +38,7 @@ class Members:
         try:
             return self._zip.read(name)
         except Exception as error:  # BadZipFile, EOFError, zlib.error, RuntimeError (encrypted) ...
-            raise ValueError(f"{self.where(name)} is damaged or cut short ({error}): {_files.AGAIN}") from error
+            raise ValueError(f"{self.where(name)} is damaged or cut short ({error}): {AGAIN}") from error
 
     def check(self) -> None:
         """Read each file of an archive once; ``ValueError`` naming the first that is damaged."""
@@ -89,7 +89,7 @@ def _opened(path):
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is damaged, cut short or no zip archive ({error}): {_files.AGAIN}") from error
+        raise ValueError(f"{path} is damaged, cut short or no zip archive ({error}): {AGAIN}") from error
 
 
 def _checked(member, path):
@@ -98,11 +98,11 @@ def _checked(member, path):
     if leaves or "\\" in name:
         raise ValueError(
             f"the member {name!r} of {path} has a path that may leave the folder: this is not the published archive; "
-            f"{_files.AGAIN}"
+            f"{AGAIN}"
         )
     if member.file_size > MOST:
         raise ValueError(
             f"the member {name!r} of {path} unpacks to {member.file_size / 2**30:.0f} GB, as it says: no picture "
-            f"is that large; {_files.AGAIN}"
+            f"is that large; {AGAIN}"
         )
     return member.filename

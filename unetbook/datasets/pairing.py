@@ -14,12 +14,14 @@ OF_IMAGES = (re.compile(r"[_-](img|image|im|raw)$", re.IGNORECASE), re.compile(r
 IMAGE_FIRST = re.compile(r"^(img|image|im|raw)[_-]", re.IGNORECASE)
 
 
-def stem(file) -> str:
-    """The name of a file without its ending, or both of ``x.ome.tif``; letters with an accent are one character each.
+def same(name) -> str:
+    """A name as it is compared: an accent is one character, or two, by the system that wrote it."""
+    return unicodedata.normalize("NFC", name)
 
-    Programs write them as one character or as two, which look alike and compare unequal.
-    """
-    name = unicodedata.normalize("NFC", Path(file).stem)
+
+def stem(file) -> str:
+    """The name of a file as it is compared, without its ending, or both of ``x.ome.tif``."""
+    name = same(Path(file).stem)
     return name[:-4] if name.lower().endswith(".ome") else name
 
 

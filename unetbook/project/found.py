@@ -8,7 +8,8 @@ import numpy as np
 from skimage import measure, segmentation
 
 from unetbook import labels, normalize
-from unetbook.datasets import _images, folder, pairing
+from unetbook.datasets import folder, pairing
+from unetbook.images import reading
 
 FEWEST = 5  # annotated pictures
 MOST_CLASSES = 20
@@ -124,18 +125,16 @@ def described(pictures, task, encoding="", classes=2, alone=(), unlabeled=()) ->
 
 def _read(id_, image_file, mask_file, channels):
     data = image_file.read_bytes()
-    image = _images.image(data, image_file)
+    bits = reading.picture(data, image_file).bits
+    image = reading.image(data, image_file)
     if channels is not None:
         try:
             image = normalize.picked(image, channels)
         except ValueError as error:
             raise ValueError(f"{image_file}: {error}") from None
-    bits = 8 if np.abs(image * 255 - np.round(image * 255)).max() < 1e-3 else 16
-    if mask_file.suffix.lower() in (".jpg", ".jpeg"):
-        raise ValueError(f"{mask_file} is a JPEG, which changes values: save masks as PNG or TIFF")
-    mask = _images.mask(mask_file.read_bytes(), mask_file, like=image)
+    mask = reading.mask(mask_file.read_bytes(), mask_file, like=image)
     if mask.ndim == 2 and len(np.unique(mask)) > 2:  # few bits and palettes change the numbers of these
-        mask = _images.mask(mask_file.read_bytes(), mask_file, like=image, numbers=True)
+        mask = reading.mask(mask_file.read_bytes(), mask_file, like=image, numbers=True)
     if mask.ndim != 2:
         raise ValueError(
             f"{mask_file} has colors, and numbers of objects or classes are read: save the numbers themselves, or "

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from unetbook import checks, segmenter, splits
-from unetbook.datasets import _images
+from unetbook.images import reading
 from unetbook.project import found as finding
 from unetbook.project import judge, learn, report
 from unetbook.project import plan as planning
@@ -205,7 +205,7 @@ def _unsure(reader, found, channels):
     rows = []
     for file in tqdm(found.unlabeled[:LOOKED_THROUGH], desc="pictures without a mask", leave=False, disable=None):
         try:
-            image = _images.image(Path(file).read_bytes(), file)
+            image = reading.image(Path(file).read_bytes(), file)
             image = image if channels is None else image[..., list(np.atleast_1d(channels))]
             rows.append((judge.unsure(reader, image), file, image, reader(image, once=True)))
         except (OSError, ValueError):
