@@ -15,7 +15,7 @@ FLOORS = [
     {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "statistics", "splits"}
     | {"normalize", "drafts", "results", "kept"},
     {"nets", "augment", "geometry", "operations", "tiling", "instances", "targets", "datasets"}
-    | {"averaging", "resizing", "submission", "comparison", "choices"},
+    | {"averaging", "resizing", "submission", "comparison", "choices", "doubts"},
     {"training", "store", "passports", "segmenter"},
     {"outputs"},
     {"application"},
