@@ -47,6 +47,10 @@ def _parser():
     command.add_argument("--table", action="store_true", help="also write area, center, shape and mean of each object")
     command.add_argument("--geojson", action="store_true", help="also write outlines that QuPath opens")
     command.add_argument("--pixel-size", type=float, metavar="UM", help="of a pixel, for tables in micrometers, too")
+    command.add_argument(
+        "--ground", choices=("dark", "light"), help="of the pictures, where the network's look is wrong"
+    )
+    command.add_argument("--stretch", action="store_true", help="gray values to the full range, as of 12 bits in 16")
     command.add_argument("pictures", nargs="+", help="files or folders of PNG, JPEG, BMP or TIFF pictures")
     command.set_defaults(command=_predict)
     command = commands.add_parser(
@@ -94,6 +98,7 @@ def _predict(options) -> int:
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     network = segmenter.load(options.model)
     more = {"table": options.table, "geojson": options.geojson, "pixel_size": options.pixel_size}
+    more |= {"ground": options.ground, "stretch": options.stretch}
     done = application.predict(network, options.pictures, options.out, options.once, options.submission, **more)
     return _finished(done, f"written to {options.out}")
 

@@ -48,13 +48,24 @@ def pictures(paths, out) -> tuple[list[Path], dict[Path, str]]:
 
 
 def predict(
-    segmenter, paths, out, once=False, csv_file=None, report=print, table=False, geojson=False, pixel_size=None
+    segmenter,
+    paths,
+    out,
+    once=False,
+    csv_file=None,
+    report=print,
+    table=False,
+    geojson=False,
+    pixel_size=None,
+    ground=None,
+    stretch=False,
 ) -> Done:
     """Write ``<stem>_labels.png`` and ``<stem>_overlay.png`` for each picture into the folder ``out``.
 
     segmenter: of ``unetbook.load``. Labels are 16-bit numbers, or a 32-bit TIFF from 65,536 objects on; each file
     appears when it is complete. csv_file: also write a submission (``unetbook.submission``) of the pictures that were
-    read. report: called with a line of progress for each picture. table: also write ``<stem>_table.csv``, a row an
+    read. report: called with a line of progress for each picture, which also tells what normalization did. ground,
+    stretch: as a ``Segmenter`` takes them. table: also write ``<stem>_table.csv``, a row an
     object (``outputs.table``), with pixel_size, micrometers, in these, too. geojson: also ``<stem>.geojson``, outlines
     that QuPath opens. Returns what was found in each picture, in words, and the problems; of a picture that could not
     be done, no results of an earlier run stay in ``out``. Raises ``ValueError`` before the first picture for what
@@ -76,7 +87,9 @@ def predict(
         try:
             image = _images.image(file.read_bytes(), file)
             _check_memory(image)
-            found = segmenter(image, once=once, progress=image.shape[0] * image.shape[1] > LARGE)
+            look = {"ground": ground, "stretch": stretch}
+            told = segmenter.described(image, **look)
+            found = segmenter(image, once=once, progress=image.shape[0] * image.shape[1] > LARGE, **look)
             outputs.write_labels(out, file.stem, found)
             shown = np.round(255 * outputs.overlay(image, found)).astype(np.uint8)[..., ::-1]
             outputs.write_picture(out / f"{file.stem}_overlay.png", shown)
@@ -92,7 +105,7 @@ def predict(
                 (out / f"{file.stem}{old}").unlink(missing_ok=True)
             report(f"[{number}/{len(files)}] {file}: NOT done")
             continue
-        done[file] = _in_words(found, segmenter)
+        done[file] = "; ".join([_in_words(found, segmenter), *told])
         if csv_file:
             rows[file.stem] = labels.rle_rows(found)
         report(f"[{number}/{len(files)}] {file}: {done[file]}")
