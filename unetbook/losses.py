@@ -195,6 +195,11 @@ tversky = Tversky()
 bce_dice = BCEDice()
 
 
+def takes_classes(loss) -> bool:
+    """Whether a loss is one of this module, on labels 0 to C - 1 and logits."""
+    return isinstance(loss, _Loss)
+
+
 def _energy(labels, logits):
     """- log p of each pixel's true class, (N, H, W), without the logarithm of 0: softplus(x) = log(1 + exp x)."""
     return ops.softplus(-_log_odds(labels, logits))

@@ -18,7 +18,7 @@ The others are for people: task, license, data, scores.
 
 import math
 
-from unetbook import averaging, checks, choices, normalize
+from unetbook import averaging, checks, choices, doubts, normalize
 
 NEEDED = ("way", "threshold", "smallest")  # choices of a stored network that finds objects
 KNOWN = {"heads": ("mean", "apart"), "averaged": (None, *averaging.WAYS)}
@@ -64,6 +64,7 @@ def checked(model, facts) -> tuple[str, tuple]:
     told = {outputs(facts, head) for head in heads} if apart else {outputs(facts, None)}
     if not told <= set(KINDS):
         raise ValueError(f"the passport's outputs must be 'probabilities' or 'values', not {facts['outputs']!r}")
+    doubts.logits(model, outputs=facts.get("outputs"))
     if heads and not apart and "values" in told:
         raise ValueError("the mean of heads is one of probabilities: for other values, keep the heads 'apart'")
     channels = {head: tensor.shape[-1] for head, tensor in heads.items()}

@@ -52,27 +52,33 @@ class Segmenter:
         """Whether labels number objects; if not, they are classes."""
         return WAYS[self.choices.way].objects
 
-    def __call__(self, image, *, once=False, progress=False, channels=None, **chosen) -> np.ndarray:
+    def __call__(
+        self, image, *, once=False, progress=False, channels=None, ground=None, stretch=False, **chosen
+    ) -> np.ndarray:
         """Labels of one image, int32 (H, W): objects 1 to n on 0, or classes.
 
         image: (H, W) or (H, W, C); uint8, uint16, or floats in [0, 1]. Gray is given to each channel of a network of
         three, and of colors a network of one sees the mean. once: one position instead of the mean of several, seven or
         eight times faster. progress: a bar of tiles. channels: indices of the image's channels, in the network's order.
-        chosen: choices for this call. Raises ``ValueError`` or ``TypeError`` with the fix.
+        ground: "dark" or "light" where the network's normalization asks and you know better. stretch: gray values
+        between their percentiles first, where it does not stretch them (``normalize.applied``). chosen: choices for
+        this call. Raises ``ValueError`` or ``TypeError`` with the fix.
         """
         reader = self.replace(**chosen) if chosen else self
-        maps = reader.maps(image, once=once, progress=progress, channels=channels)
+        look = {"channels": channels, "ground": ground, "stretch": stretch}
+        maps = reader.maps(image, once=once, progress=progress, **look)
         return reader.labels(maps, np.shape(image))
 
-    def probabilities(self, image, *, once=False, progress=False, channels=None):
+    def probabilities(self, image, *, once=False, progress=False, channels=None, ground=None, stretch=False):
         """What the network says at the image's own size: float32 (H, W, classes); of heads apart a dict of them."""
-        maps = self.maps(image, once=once, progress=progress, channels=channels)
+        look = {"channels": channels, "ground": ground, "stretch": stretch}
+        maps = self.maps(image, once=once, progress=progress, **look)
         size = np.shape(image)[:2]
         return {head: _at(of, size) for head, of in maps.items()} if isinstance(maps, dict) else _at(maps, size)
 
-    def maps(self, image, *, once=False, progress=False, channels=None):
+    def maps(self, image, *, once=False, progress=False, channels=None, ground=None, stretch=False):
         """What the network says at the size at which it works, which ``labels`` reads: compute once, choose often."""
-        image = self._prepared(image, channels)
+        image = normalize.applied(self._rule, self._as_read(image, channels), ground, stretch)
         if self._facts.get("side"):
             image = resizing.squeezed(image, self._facts["side"])
         elif self._facts.get("scale"):
@@ -80,6 +86,10 @@ class Segmenter:
         elif self._facts.get("diameter"):
             image = self._at_known_size(image, progress)
         return self._averaged(image, once, progress)
+
+    def described(self, image, *, channels=None, ground=None, stretch=False) -> list[str]:
+        """What normalization does to an image that a person should know, in words (``normalize.described``)."""
+        return normalize.described(self._rule, self._as_read(image, channels), ground, stretch)
 
     def labels(self, maps, shape, **chosen) -> np.ndarray:
         """Labels int32 (H, W) of an image of this shape from its ``maps``, with other choices where they are given."""
@@ -115,8 +125,12 @@ class Segmenter:
             named = len(self._facts["classes"])
             raise ValueError(f"the passport names {named} classes and the network tells {told}: name each")
 
-    def _prepared(self, image, channels):
-        """The image as the network wants it: float32 (H, W, C), with its channels, normalized."""
+    @property
+    def _rule(self):
+        return self._facts.get("normalize", "as_it_is")
+
+    def _as_read(self, image, channels):
+        """The image with the network's channels: float32 (H, W, C) in [0, 1]."""
         image = normalize.as_floats(image)
         if channels is not None:
             image = normalize.picked(image, channels)
@@ -128,7 +142,7 @@ class Segmenter:
                     f"channels={tuple(range(wanted))} for instance"
                 )
             image = np.repeat(image, 3, axis=2) if wanted == 3 else image.mean(axis=2, keepdims=True)
-        return normalize.rule(self._facts.get("normalize", "as_it_is"))(image)
+        return image
 
     def _averaged(self, image, once, progress):
         """The maps of a prepared image, float32 (h, w, classes) or a dict; all heads are averaged as one array."""

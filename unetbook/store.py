@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 import unetbook
-from unetbook import geometry, kept, nets  # nets registers the layers that a saved model names
+from unetbook import doubts, geometry, kept, nets  # nets registers the layers that a saved model names
 from unetbook.kept import MEMBER, passport
 
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
@@ -30,7 +30,8 @@ def save(model, path, half=False, **metadata) -> Path:
     half: keep the weights in half precision, which halves the file; they are float32 again when loaded. metadata: what
     JSON can hold, for instance classes=["membrane", "interior"], license="MIT"; the versions, the number of parameters
     and the tile geometry are added. Nothing is left half-written: the file appears when it is complete. Raises
-    ``ValueError`` for another ending than .keras or for metadata that JSON cannot hold, naming the entry.
+    ``ValueError`` for another ending than .keras, for metadata that JSON cannot hold, naming the entry, and for a
+    network that ends in a sigmoid or soft-max, unless its ``outputs`` are "values".
     """
     path = Path(path)
     if path.suffix != ".keras":
@@ -42,6 +43,7 @@ def save(model, path, half=False, **metadata) -> Path:
             raise ValueError(
                 f"metadata {name!r} cannot be stored: {error}; use numbers, text, lists or dicts"
             ) from None
+    doubts.logits(model, outputs=metadata.get("outputs"))
     facts = {
         "unetbook": unetbook.__version__,
         "keras": keras.__version__,

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from unetbook import checks, geometry, losses, tiling
+from unetbook import doubts, geometry, losses, tiling
 
 _NAMES = ("x", "y", "sample_weight")
 
@@ -19,22 +19,39 @@ def set_seed(seed: int) -> None:
 class Tiles(keras.utils.PyDataset):
     """Random tiles for training: the input mirrored beyond the image, the labels of the pixels that come out.
 
-    images: floats (N, H, W, C); labels: integers (N, H, W); weights: floats (N, H, W) or ``None``. Images of several
-    sizes come as lists, of (H, W, C) and (H, W). Every image is drawn equally often, small or large; one that stands
-    twice in a list, twice as often. The network sees ``tile`` x ``tile`` pixels and returns ``output`` x ``output``
-    around the same center; the output always lies inside the image where that is large enough. augment: a function
-    (image, labels, rng, weights=None) that returns the same.
+    images: floats (N, H, W, C) in [0, 1], or with ``any_range`` of any; labels: integers (N, H, W); weights: floats
+    (N, H, W) or ``None``. Labels and weights may have a last axis of 1. Images of several sizes come as lists, of
+    (H, W, C) and (H, W). Every image is drawn equally often, small or large; one that stands twice in a list, twice as
+    often. The network sees ``tile`` x ``tile`` pixels and returns ``output`` x ``output`` around the same center; the
+    output always lies inside the image where that is large enough. augment: a function (image, labels, rng,
+    weights=None) that returns the same. ignore: a label, such as 255 or -1, of pixels that do not count: before they
+    are augmented they become class 0 with weight 0, so that there are weights in each batch (``fit``).
     Batch k of epoch e depends on (seed, e, k) alone, so a stopped training resumes with the batches that it would have
     seen.
     """
 
-    def __init__(self, images, labels, tile, output, batch_size, steps, seed, augment=None, weights=None):
+    def __init__(
+        self,
+        images,
+        labels,
+        tile,
+        output,
+        batch_size,
+        steps,
+        seed,
+        augment=None,
+        weights=None,
+        *,
+        ignore=None,
+        any_range=False,
+    ):
         super().__init__()
-        self.images, self.labels, self.weights = _checked_list(images, labels, weights)
+        doubts.ignored(ignore)
+        self.images, self.labels, self.weights = doubts.lists(images, labels, weights, any_range)
         if output > tile or (tile - output) % 2:
             raise ValueError(f"an output of {output} pixels is not centered in a tile of {tile}: see unetbook.sizes")
         self.tile, self.output, self.batch_size, self.steps = tile, output, batch_size, steps
-        self.seed, self.augment, self.epoch = seed, augment, 0
+        self.seed, self.augment, self.epoch, self.ignore = seed, augment, 0, ignore
 
     def __len__(self):
         """Batches an epoch."""
@@ -62,6 +79,8 @@ class Tiles(keras.utils.PyDataset):
         planes += [self.weights[which][..., None]] if self.weights is not None else []
         image, *rest = (tiling.window(plane, *corner) for plane in planes)
         image, rest = image.astype(np.float32, copy=False), [plane[..., 0] for plane in rest]
+        if self.ignore is not None:
+            rest = doubts.without(rest[0], rest[1] if rest[1:] else None, self.ignore)
         if self.augment is not None:
             image, *rest = self.augment(image, rest[0], rng, *rest[1:])
         inner = slice(cut, cut + self.output)
@@ -81,6 +100,9 @@ def fit(
     batch_size=4,
     verbose=0,
     head_weights=None,
+    *,
+    ignore=None,
+    any_range=False,
 ) -> dict:
     """Train a network that returns logits, by Keras' own ``fit``; return its history as a dict of lists.
 
@@ -92,14 +114,31 @@ def fit(
 
     A network with a dict of heads (``nets.unetpp``) is trained by deep supervision: every head has the same labels,
     loss and metrics, and the losses are added, each times its entry in ``head_weights``, {"L1": 1.0, ...}, of 1 unless
-    given. Raises ``ValueError`` for empty or non-finite data, and for weights of other heads.
+    given.
+
+    ignore: a label of pixels that do not count, in arrays, of validation, too; ``Tiles`` have their own. They get class
+    0 and weight 0. The loss is then the mean over the others, unless a loss is given: its reduction says by what the
+    sum is divided (``unetbook.losses``), by default by all pixels, the ignored ones, too. any_range: images in arrays
+    need not lie in [0, 1].
+
+    Raises ``ValueError`` for empty or non-finite data, images beyond [0, 1], labels that are no classes of the network
+    (unless the loss is none of ``unetbook.losses``), a network that ends in a sigmoid or soft-max, and for weights of
+    other heads.
     """
+    doubts.ignored(ignore)
+    of_tiles = [given.ignore for given in (data, validation) if isinstance(given, Tiles)]
+    if ignore is not None and of_tiles:
+        raise ValueError("Tiles have an option ignore of their own: give it there")
+    loss = model.loss if model.compiled else loss
+    doubts.logits(model, loss)
     output = getattr(model, "output", None)  # a Sequential model has none
     heads = list(output) if isinstance(output, dict) else []
     if head_weights is not None and set(head_weights) != set(heads):
         raise ValueError(f"head_weights are for {sorted(head_weights)}, and the network's heads are {heads or 'none'}")
     if not model.compiled:
-        loss = loss or (losses.binary_cross_entropy if model.outputs[0].shape[-1] == 1 else losses.cross_entropy)
+        kind = losses.BinaryCrossEntropy if model.outputs[0].shape[-1] == 1 else losses.CrossEntropy
+        weighed = ignore is not None or any(label is not None for label in of_tiles)
+        loss = loss or (kind(reduction="mean_with_sample_weight") if weighed else kind())
         metrics = metrics or []
         model.compile(
             optimizer=optimizer or keras.optimizers.Adam(1e-3),
@@ -115,16 +154,19 @@ def fit(
         # Only here, because on JAX Keras begins an epoch of its own before, to see the shape of a batch.
         first = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: setattr(data, "epoch", initial_epoch - 1))
         callbacks.insert(0, first)
+        doubts.tiles(data, model, loss)
         arguments = {"x": _ForHeads(data, heads) if heads else data}
     else:
-        arguments = dict(zip(_NAMES, _for_heads(_as_tuple(model, data), heads), strict=False))
+        arguments = dict(zip(_NAMES, _for_heads(_as_tuple(model, data, loss, ignore, any_range), heads), strict=False))
+    if validation is not None:
+        validation = _for_heads(_as_tuple(model, validation, loss, ignore, any_range), heads)
     history = model.fit(
         **arguments,
         batch_size=None if isinstance(data, Tiles) else batch_size,
         epochs=epochs,
         initial_epoch=initial_epoch,
         shuffle=not isinstance(data, Tiles),
-        validation_data=validation if validation is None else _for_heads(_as_tuple(model, validation), heads),
+        validation_data=validation,
         callbacks=callbacks,
         verbose=verbose,
     )
@@ -159,11 +201,17 @@ def _copied(metric):
     return type(metric).from_config(metric.get_config()) if isinstance(metric, keras.metrics.Metric) else metric
 
 
-def _as_tuple(model, data):
+def _as_tuple(model, data, loss, ignore, any_range):
     """Checked arrays, the labels (and weights) cropped to what the network returns; all tiles of ``Tiles``."""
     if isinstance(data, Tiles):
-        return tuple(np.concatenate(part) for part in zip(*map(data.__getitem__, range(len(data))), strict=True))
-    images, labels, weights = _checked(*data, *(None,) * (3 - len(data)))
+        parts = zip(*map(data.__getitem__, range(len(data))), strict=True)
+        images, labels, *weights = (np.concatenate(part) for part in parts)
+        doubts.classes(labels, model, loss)
+        return images, labels, *weights
+    images, labels, weights = doubts.arrays(*data, *(None,) * (3 - len(data)), any_range)
+    doubts.classes(labels, model, loss, ignore)
+    if ignore is not None:
+        labels, weights = doubts.without(labels, weights, ignore)
     output = [geometry.output_size(model, side) for side in images.shape[1:3]]
     if None in output:
         raise ValueError(f"images of {images.shape[1:3]} do not fit {model.name!r}: see unetbook.sizes.legal_sizes")
@@ -175,37 +223,6 @@ def center_crop(maps, height: int, width: int):
     """The central height x width pixels of maps (N, H, W, ...): what an unpadded network returns."""
     top, left = (maps.shape[1] - height) // 2, (maps.shape[2] - width) // 2
     return maps[:, top : top + height, left : left + width]
-
-
-def _checked(images, labels, weights):
-    """The arrays, or an error that names what does not fit and the fix."""
-    images, labels = np.asarray(images), np.asarray(labels)
-    weights = None if weights is None else np.asarray(weights)
-    checks.shaped(images, "(N, H, W, C)", "images")
-    checks.floats(images, "images")
-    checks.integers(labels.dtype, "labels")
-    for name, plane in (("labels", labels), ("weights", weights)):
-        if plane is not None:
-            checks.one_a_pixel(plane, images, name, "images", "(N, H, W)")
-    if weights is not None and not (weights >= 0).all():
-        raise ValueError("weights must be numbers of at least 0, and some are negative or NaN: see unetbook.weightmap")
-    for number, image in enumerate(images):
-        checks.finite(image, f"image {number}", "repair or drop it before training")
-    return images, labels, weights
-
-
-def _checked_list(images, labels, weights):
-    """The arrays, or lists of arrays of several sizes, all checked; errors name the image."""
-    if not isinstance(images, (list, tuple)):
-        return _checked(images, labels, weights)
-    if not len(images) == len(labels) == len(images if weights is None else weights) > 0:
-        raise ValueError(f"{len(images)} images do not match {len(labels)} labels, or their weights: give one of each")
-    for number, (image, plane) in enumerate(zip(images, labels, strict=True)):
-        try:
-            _checked(image[None], plane[None], None if weights is None else weights[number][None])
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"image {number} of the list: {error}") from None
-    return images, labels, weights
 
 
 def _compiles_well():

@@ -6,10 +6,11 @@ on background pixels only: measured on all pixels, most of the weight of two clo
 
 Labels are integers (H, W): 0 = background, each positive number one object (also where it lies in several pieces), and
 -1 = not annotated. Labels that touch have no background between them and thus no border weight: cut them apart first,
-with ``labels.separate``.
+with ``labels.separate``. Of a mask of 0 and 1 or 255, in which objects have no numbers, a warning tells.
 """
 
 import math
+import warnings
 
 import cv2
 import numpy as np
@@ -138,6 +139,15 @@ def _checked(labels, w0, sigma):
     labels = _annotated(labels, "labels", "call it image by image")
     checks.amount(sigma, "sigma", "the paper has about 5", unit="pixels", positive=True)
     checks.amount(w0, "w0", "the paper has 10, and 0 leaves no border term")
+    number = labels.max()
+    if number in (1, 255) and (labels[labels > 0] == number).all():  # one object, or all objects of a mask
+        pieces = cv2.connectedComponents((labels > 0).view(np.uint8))[0] - 1
+        if pieces > 1:
+            warnings.warn(
+                f"the labels hold {number} alone, in {pieces} pieces: as one object, which has no border term. If they "
+                "are a mask, number its objects first, labels.connected(mask > 0)",
+                stacklevel=3,
+            )
     return labels
 
 

@@ -330,6 +330,23 @@ def test_wrong_paths_are_told_before_the_network_is_loaded(place, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
+def test_what_normalization_did_is_told_and_can_be_corrected(place, model_file, tmp_path, capsys):
+    folder, _ = place
+    command = ["predict", "--out", str(tmp_path / "out"), str(folder / "in/gray.png"), "--model"]
+    assert __main__.main([*command, str(model_file)]) == 0
+    assert "gray.png: 2 objects; taken for dark ground\n" in capsys.readouterr().out
+    assert __main__.main([*command, str(model_file), "--ground", "light"]) == 0
+    assert "gray.png: 1 objects; light ground, inverted\n" in capsys.readouterr().out
+    plain = store.save(painter(), tmp_path / "plain.keras", **passport(normalize="as_it_is"))
+    command[3] = str(folder / "in/deep.tif")
+    assert __main__.main([*command, str(plain)]) == 0
+    assert "0 objects; its values use 4 % of their range: stretch them (--stretch)\n" in capsys.readouterr().out
+    assert __main__.main([*command, str(plain), "--stretch"]) == 0
+    assert "2 objects; stretched from 0.00488 to 0.0488\n" in capsys.readouterr().out
+    assert __main__.main([*command, str(plain), "--ground", "dark"]) == 1
+    assert "'as_it_is' does not ask for the ground" in capsys.readouterr().err
+
+
 def test_one_wrong_path_does_not_stop_the_others(place, model_file, tmp_path, capsys):
     folder, _ = place
     (folder / "only folders/inside").mkdir(parents=True)

@@ -1,11 +1,15 @@
+import warnings
+
 import elasticdeform
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from unetbook import training
-from unetbook.augment import Augmenter, displacement, elastic
+from unetbook.augment import Augmenter, deformation, displacement, elastic
 from unetbook.datasets import synthetic
+
+pytestmark = pytest.mark.filterwarnings("ignore:elastic=")  # small pictures fold
 
 OFF = {name: 0 for name in ("flip", "rotation", "shift", "zoom", "elastic", "blur", "gamma", "gain", "offset", "noise")}
 EVERYTHING = {"shift": 5}  # beside the defaults
@@ -448,3 +452,30 @@ def test_images_and_fields_out_of_shape():
     for shape in ((20,), (20, 30, 1), (0, 4)):
         with pytest.raises(ValueError, match=r"shape must be \(H, W\)"):
             displacement(shape, np.zeros((2, 3, 3)))
+
+
+@pytest.mark.parametrize("grid", [2, 3, 5])
+def test_the_share_of_draws_that_fold_is_that_of_real_fields(grid):
+    std, side = 0.22 * 60 / (grid - 1), 61
+    folded = 0
+    for seed in range(100):
+        (down_y, across_y), (down_x, across_x) = map(
+            np.gradient, displacement((side, side), generator(seed).normal(0, std, (2, grid, grid)))
+        )
+        folded += ((1 + down_y) * (1 + across_x) - across_y * down_x).min() <= 0
+    assert deformation.folds((side, side), std, grid) == pytest.approx(folded / 100, abs=0.15)
+    assert deformation.folds((side, side), 0.1 * 60 / (grid - 1), grid) == 0
+    assert deformation.folds((side, side), 60.0, grid) > 0.7
+    assert deformation.folds((side, 10 * side), std, grid) >= deformation.folds((10 * side, 10 * side), std, grid) == 0
+
+
+def test_folds_are_told_once_for_each_size_of_tiles():
+    augmenter, image, labels = Augmenter(elastic=10), picture(67, 83), numbers((67, 83))
+    with pytest.warns(UserWarning, match=r"elastic=10 folds images of 67 x 83 .* in \d+% of .* give at most 3.3, or"):
+        first = augmenter(image, labels, generator())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = augmenter(image, labels, generator())
+        for fine, side in ((10, 200), (4, 96), (5, 128), (40, 512), (0, 9)):  # defaults, chapters and measured runs
+            Augmenter(elastic=fine)(picture(side, side), numbers((side, side)), generator())
+    np.testing.assert_array_equal(first[0], again[0])

@@ -16,7 +16,7 @@ FLOORS = [
     | {"normalize", "drafts", "results", "kept", "precision", "progress"},
     {"images"},
     {"nets", "augment", "geometry", "operations", "tiling", "instances", "targets", "datasets"}
-    | {"averaging", "resizing", "submission", "comparison", "choices", "naming"},
+    | {"averaging", "resizing", "submission", "comparison", "choices", "naming", "doubts"},
     {"training", "store", "passports", "segmenter"},
     {"outputs", "export"},
     {"application", "project"},

@@ -243,7 +243,7 @@ def test_every_target_is_learned_and_read(changes, start, tmp_path):
         assert network.output_shape[-1] == 2
     parts = {"train": pictures[:2], "validation": pictures[2:3], "test": pictures[3:]}
     state = learn.begun(tmp_path / "run", {}) | {"steps": 4, "each": 2}
-    judged = run.trained(parts, chosen, state, tmp_path / "run", found, minutes=1, start=given, bar=False)
+    judged = run.trained(parts, chosen, state, tmp_path / "run", found, minutes=1, start=given)
     answer = judged.answers["3"]
     assert answer.shape == (96, 96) and answer.dtype == np.int32
     assert np.array_equal(judged.segmenter(pictures[3].image), answer)

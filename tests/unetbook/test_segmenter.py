@@ -388,3 +388,31 @@ def test_normalization_takes_what_the_segmenter_takes():
     assert normalize.as_floats(np.full((2, 2), 65535, np.uint16)).shape == (2, 2, 1)
     for rule in normalize.RULES.values():
         assert rule(np.full((4, 4, 1), 0.5, np.float32)).shape == (4, 4, 1)
+
+
+def test_ground_and_stretch_go_to_the_normalization(squares, own):
+    looks = Segmenter(painter(), FACTS | {"normalize": "bright_on_dark"})
+    assert looks(squares).max() == 2 and looks(255 - squares).max() == 2
+    assert np.array_equal(looks(squares, ground="light"), looks(255 - squares, ground="dark"))
+    assert looks.described(squares) == ["taken for dark ground"]
+    assert looks.described(255 - squares, ground="light") == ["light ground, inverted"]
+    dim = squares.astype(np.uint16) * 16
+    assert own(dim).max() == 0 and own(dim, stretch=True).max() == 2
+    assert own.probabilities(dim, stretch=True)[5, 6, 1] > 0.9 and own.maps(dim, stretch=True)[0, 0, 1] < 0.1
+    assert own.described(dim)[0].startswith("its values use 5 % of their range")
+    with pytest.raises(ValueError, match="does not ask for the ground"):
+        own(squares, ground="dark")
+
+
+def test_a_network_of_probabilities_is_refused_unless_it_gives_values():
+    images = keras.Input((None, None, 1))
+    model = keras.Model(images, keras.layers.Conv2D(2, 1, activation="softmax")(images))
+    with pytest.raises(ValueError, match="ends in a soft-max, which would be applied twice: end with logits"):
+        Segmenter(model, FACTS)
+    heads = {"gray": keras.layers.Conv2D(1, 1, activation="sigmoid")(images), "cell": keras.layers.Conv2D(2, 1)(images)}
+    model = keras.Model(images, heads)
+    facts = {"classes": ["background", "square"], "heads": "apart"}
+    with pytest.raises(ValueError, match="head 'gray' of the network ends in a sigmoid"):
+        Segmenter(model, facts)
+    with pytest.raises(ValueError, match="registered for them"):  # the next thing that it lacks
+        Segmenter(model, facts | {"outputs": {"gray": "values"}})

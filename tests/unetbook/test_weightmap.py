@@ -1,4 +1,5 @@
 import tracemalloc
+import warnings
 from itertools import product
 
 import cv2
@@ -309,3 +310,29 @@ def test_weight_map_refuses_class_weights(bad):
 def test_class_weights_refuse(images, classes, message):
     with pytest.raises(ValueError, match=message):
         weightmap.class_weights(images, classes)
+
+
+@pytest.mark.parametrize("white", [1, 255])
+@pytest.mark.parametrize("weigh", [weightmap.border_weights, weightmap.border_weights_plain, weightmap.weight_map])
+def test_a_mask_without_instances_is_told(white, weigh):
+    cells = synthetic.cells(1, 64, seed=1)[1][0]
+    mask = np.where(label_tools.separate(cells) > 0, white, 0).astype(np.uint8)
+    message = rf"hold {white} alone, in \d+ pieces: .* number its objects first, labels.connected\(mask > 0\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        weigh(mask)
+    assert caught[0].filename == __file__ or weigh is weightmap.weight_map
+
+
+def test_one_object_in_one_piece_and_numbered_objects_are_not_doubted():
+    one = np.zeros((20, 20), np.int32)
+    one[2:5, 2:5] = 1
+    two = one.copy()
+    two[5, 5] = 1  # at its corner
+    apart = one.copy()
+    apart[10:, 10:] = 2
+    seventh = np.where(apart > 0, 7, 0)  # one object that a tile cut into two
+    partly = np.where(np.arange(20) > 15, -1, one)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for fine in (one, two, apart, seventh, partly, 0 * one, one - 1):
+            weightmap.border_weights(fine)

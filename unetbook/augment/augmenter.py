@@ -1,12 +1,17 @@
 """All random changes of a training picture in one draw."""
 
+import warnings
 from dataclasses import dataclass, fields
+from functools import cache
 
 import cv2
 import numpy as np
 
 from unetbook import checks
 from unetbook.augment._warp import check_grid, checked, strips, warp, whole
+from unetbook.augment.deformation import SAFE, folds
+
+OFTEN = 0.05  # of the draws: folds that a warning tells of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +20,8 @@ class Augmenter:
 
     Each option says how far a change may go, and 0 turns it off; each call draws anew within these bounds. The defaults
     suit microscopy, where up and down mean nothing. ``elastic`` is the paper's 10 pixels, for tiles of 200 pixels and
-    more: smaller ones would fold. An instance is what ``unetbook.training.Tiles`` takes as ``augment``.
+    more: smaller ones would fold, and a warning tells. An instance is what ``unetbook.training.Tiles`` takes as
+    ``augment``.
 
     image: floats (H, W, C) in [0, 1]; labels: integers (H, W); weights: numbers (H, W) or ``None``; rng: a NumPy
     ``Generator``. Returns (image, labels) or (image, labels, weights) of the same size: the image float32 in [0, 1],
@@ -62,6 +68,7 @@ class Augmenter:
 
     def _draw(self, shape, rng):
         """The few numbers of one draw: turn (2, 2), start (2,) and the displacements of the control points."""
+        _warn_of_folds(tuple(shape), self.elastic, self.grid)
         signs = 1 - 2 * bool(self.flip) * rng.integers(2, size=2)
         angle = np.deg2rad(self.rotation * rng.uniform(-1, 1))
         zoom = _factor(self.zoom, rng)
@@ -98,3 +105,15 @@ class Augmenter:
 def _factor(spread, rng) -> float:
     """A factor between 1 / (1 + spread) and 1 + spread, as often below 1 as above."""
     return float((1 + spread) ** rng.uniform(-1, 1))
+
+
+@cache  # once for each size of tiles
+def _warn_of_folds(shape, elastic, grid):
+    share = folds(shape, elastic, grid)
+    if share >= OFTEN:
+        safe = SAFE * (min(shape) - 1) / (grid - 1)
+        warnings.warn(
+            f"elastic={elastic} folds images of {shape[0]} x {shape[1]} pixels over in {share:.0%} of the draws, where "
+            f"objects stand as in a mirror: give at most {safe:.1f}, or larger tiles",
+            stacklevel=4,
+        )

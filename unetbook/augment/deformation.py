@@ -1,9 +1,14 @@
 """The U-Net paper's elastic deformation."""
 
+from functools import cache
+
 import numpy as np
 
 from unetbook import checks
 from unetbook.augment._warp import check_grid, checked, strips, warp, whole
+
+SAFE = 0.1  # of the distance of control points: displacements whose standard deviation is that small do not fold
+DRAWS = 100  # by which ``folds`` estimates
 
 
 def elastic(image, labels, rng, std=10.0, grid=3, weights=None) -> tuple:
@@ -41,3 +46,24 @@ def displacement(shape, vectors) -> np.ndarray:
         raise ValueError(f"vectors must be (2, rows, columns) with at least 2 x 2 points, not {vectors.shape}")
     checks.finite(vectors, "vectors", "each displacement must be a number of pixels")
     return whole(strips(shape, np.zeros((2, 2)), np.zeros(2), vectors))
+
+
+@cache
+def folds(shape, std, grid) -> float:
+    """Share of the draws of ``elastic`` in which an image of this shape folds over somewhere, estimated by ``DRAWS``.
+
+    shape: (H, W) in pixels; std, grid: as in ``elastic``. Only std over the distance of control points matters, so it
+    is estimated on a small picture: it folds where the Jacobian determinant of p -> p + displacement(p) is not
+    positive.
+    """
+    distances = [(side - 1) / (grid - 1) for side in shape]
+    if std <= SAFE * min(distances):
+        return 0.0
+    rng, small = np.random.default_rng(0), 8  # pixels between control points
+    scale = np.array([small * std / distance for distance in distances])[:, None, None]
+    count = 0
+    for _ in range(DRAWS):
+        field = displacement((small * (grid - 1) + 1,) * 2, scale * rng.standard_normal((2, grid, grid)))
+        (down_y, across_y), (down_x, across_x) = map(np.gradient, field)
+        count += ((1 + down_y) * (1 + across_x) - across_y * down_x).min() <= 0
+    return float(count / DRAWS)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm.auto import tqdm
 
 from unetbook import drafts, losses, nets, normalize, precision, resizing, targets, training
 from unetbook.augment import Augmenter
@@ -140,8 +139,7 @@ def learned(plan, parts, state, folder, minutes, seed, start, entries, bar) -> k
     """The network with the best validation score, in float32.
 
     plan, parts: ``{"train": pictures, "validation": pictures}``. state: of ``begun``, filled on the way. minutes: from
-    the beginning, for what begins now. start: a model or ``None``. entries: of the passport. bar: whether to
-    show one, with the time left, in a terminal or a notebook.
+    the beginning, for what begins now. start: a model or ``None``. entries: of the passport. bar: as ``progress.bar``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     training.set_seed(seed)
@@ -178,9 +176,7 @@ def learned(plan, parts, state, folder, minutes, seed, start, entries, bar) -> k
         model = keras.models.load_model(folder / state["checkpoint"])
     if done < epochs:
         rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, state["steps"])
-        with tqdm(
-            total=state["steps"], unit="step", disable=None if bar else True
-        ) as shown:  # None: where nobody looks
+        with bar(state["steps"], "step") as shown:
             shown.update(done * state["each"])
             training.fit(
                 model,

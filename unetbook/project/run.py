@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from unetbook import checks, segmenter, splits
+from unetbook import checks, progress, segmenter, splits
 from unetbook.images import reading
 from unetbook.project import found as finding
 from unetbook.project import judge, learn, report
@@ -109,11 +108,13 @@ def train_folder(
     return Trained(judged.segmenter, judged.scores, path, written)
 
 
-def trained(parts, plan, state, folder, found, *, minutes, seed=0, start=None, names=("object",), bar=True) -> Judged:
+def trained(
+    parts, plan, state, folder, found, *, minutes, seed=0, start=None, names=("object",), bar=progress.bar
+) -> Judged:
     """Train by a plan, choose on validation, score on test: ``{"train": pictures, "validation": ..., "test": ...}``.
 
-    state, folder: of ``learn.begun``. found: of the pictures. start: a ``Segmenter`` or ``None``. bar: whether to show
-    one where a terminal or a notebook can.
+    state, folder: of ``learn.begun``. found: of the pictures. start: a ``Segmenter`` or ``None``. bar: a function as
+    ``progress.bar``.
     """
     entries = judge.entries(plan, names, found)
     model = start.model if start else None
@@ -203,7 +204,8 @@ def _digest(pictures):
 def _unsure(reader, found, channels):
     """(how unsure, file, image, labels) of images without a mask, the most unsure first."""
     rows = []
-    for file in tqdm(found.unlabeled[:LOOKED_THROUGH], desc="pictures without a mask", leave=False, disable=None):
+    files = found.unlabeled[:LOOKED_THROUGH]
+    for file in progress.bar(len(files), "picture without a mask", iterable=files):
         try:
             image = reading.image(Path(file).read_bytes(), file)
             image = image if channels is None else image[..., list(np.atleast_1d(channels))]
