@@ -698,3 +698,23 @@ def test_names_of_results():
     assert naming.short("a" * naming.LONGEST) == "a" * naming.LONGEST
     assert naming.short("a" * 300) != naming.short("a" * 301) and len(naming.short("a" * 300)) == naming.LONGEST
     assert naming.printable("caf\udce9 \udcff") == "caf%E9 %FF"
+
+
+def test_stacks_are_scored_slice_by_slice(model_file, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", squares(3), imagej=True, metadata={"axes": "ZYX"})
+    assert run(model_file, tmp_path / "out", tmp_path / "in") == 0
+    truth = (squares(3) > 0).astype(np.uint16)
+    truth[2] = 0
+    truth[1, 20:22, 20:30] = 2
+    images.write_labels(tmp_path / "truth", "a", truth, "Z")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an empty slice is nothing to doubt
+        done = comparison.score(tmp_path / "truth", tmp_path / "out")
+    (row,) = done.values.values()
+    slices = [comparison.row(true, found // 200) for true, found in zip(truth, squares(3), strict=True)]
+    assert (row["matched"], row["missed"], row["extra"]) == (2, 1, 1)
+    assert row["dice"] == pytest.approx(np.mean([one["dice"] for one in slices]))
+    images.write_labels(tmp_path / "truth", "a", truth[:2], "Z")
+    (problem,) = comparison.score(tmp_path / "truth", tmp_path / "out").problems.values()
+    assert "a_labels.tif is 3 x 32 x 24 pixels and its truth 2 x 32 x 24: labels must have the size" in problem
