@@ -158,9 +158,11 @@ def labeled(segmenter, picture, once=False, channels=None, where="the picture") 
 
 def _ids(names):
     """{file: its id in a submission}: its stem, or where stems are the same the name of its results."""
-    stems = Counter(file.stem for file in names)
+    stems = {file: folder.stem_of(file) for file in names}
+    counts = Counter(stems.values())
     ids = {
-        file: naming.printable(file.stem if stems[file.stem] == 1 else name.as_posix()) for file, name in names.items()
+        file: naming.printable(stems[file] if counts[stems[file]] == 1 else name.as_posix())
+        for file, name in names.items()
     }
     for id_ in ids.values():
         submission.check_id(id_)
@@ -181,7 +183,7 @@ def _told(file, name, picture, pixel_size):
     told = [f"it {note}" for note in picture.notes]
     if picture.pixel_size and not pixel_size:
         told.append(f"a pixel is {picture.pixel_size:.4g} um, as it says")
-    if name.name != file.stem:
+    if name.name != folder.stem_of(file):
         told.append(f"its results are called {name}")
     return told
 

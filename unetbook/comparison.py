@@ -95,7 +95,7 @@ def _paired(truths, truth, predicted):
     answers, owners, problems = {}, {}, {}
     for file in folder.pictures_below(predicted):
         if not file.stem.endswith("_overlay"):
-            stem = folder.same(naming.printable(folder.ENDING.sub("", file.stem)))
+            stem = folder.same(naming.printable(folder.ENDING.sub("", folder.stem_of(file))))
             answers.setdefault((file.parent.relative_to(predicted), stem), []).append(file)
     for file in truths:
         found = next((answers[key] for key in _keys(file, truth) if key in answers), [])
@@ -116,7 +116,7 @@ def _paired(truths, truth, predicted):
 
 def _keys(file, place):
     """Where the answer to a file of truth may stand, the best first: results have its name, stem, or a shorter one."""
-    stems = (file.name, file.stem, folder.ENDING.sub("", file.stem))
+    stems = (file.name, folder.stem_of(file), folder.ENDING.sub("", folder.stem_of(file)))
     known = [naming.printable(stem) for stem in stems] + [naming.short(stem) for stem in stems[1:]]
     return [(file.parent.relative_to(place), folder.same(stem)) for stem in known]
 

@@ -631,7 +631,16 @@ def test_what_was_turned_is_told(model_file, tmp_path, capsys):
 
 def test_no_name_stops_a_run_and_score_finds_the_answers(model_file, tmp_path, capsys):
     long = "\u00fc" * 110 + "abcdefghijklmnopqrstuvwxyz"  # 246 bytes
-    names = ["a.png", "a.tif", "sub/deep/a.png", f"{long}.png", "caf\udce9.png", "Mu\u0308ller.png", "b, x.png"]
+    names = [
+        "a.png",
+        "a.tif",
+        "sub/deep/a.png",
+        "c.ome.tif",
+        f"{long}.png",
+        "caf\udce9.png",
+        "Mu\u0308ller.png",
+        "b, x.png",
+    ]
     for place in ("in", "truth"):
         for name in names:
             file = tmp_path / place / name
@@ -646,7 +655,7 @@ def test_no_name_stops_a_run_and_score_finds_the_answers(model_file, tmp_path, c
     printed = capsys.readouterr().out
     written = sorted(file.relative_to(out).as_posix() for file in out.rglob("*_labels.png"))
     short = next(name for name in written if name.startswith("\u00fc"))
-    others = ["a.png", "a.tif", "sub/deep/a", "caf%E9", "Mu\u0308ller", "b, x"]
+    others = ["a.png", "a.tif", "sub/deep/a", "c", "caf%E9", "Mu\u0308ller", "b, x"]
     assert written == sorted([short, *(f"{name}_labels.png" for name in others)])
     assert len(short.encode()) < 240 and re.fullmatch(r"\u00fc+\w*-[0-9a-f]{8}_labels\.png", short)
     assert (
@@ -656,7 +665,7 @@ def test_no_name_stops_a_run_and_score_finds_the_answers(model_file, tmp_path, c
     (tmp_path / "truth/a.tif").unlink()
     assert __main__.main(["score", "--truth", str(tmp_path / "truth"), "--predicted", str(out)]) == 1
     printed = capsys.readouterr()
-    assert "mean of 6 of 7" in printed.out and "a.tif_labels.png: no truth" in printed.err
+    assert "mean of 7 of 8" in printed.out and "a.tif_labels.png: no truth" in printed.err
 
 
 def test_names_in_a_submission_are_stems_where_these_differ(model_file, tmp_path, capsys):

@@ -21,9 +21,10 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
     """Pairs of image and mask, as a sequence that reads a sample when it is asked for.
 
     images, masks: two folders of PNG, JPEG, BMP or TIFF files (one picture a file; folders inside are not read).
-    ``cell.jpg`` pairs with a mask of the same stem, ``cell.png``, or of that stem and an ending: ``cell_mask.tif``,
-    ``cell-labels.png``; the endings are mask(s), label(s), segmentation and gt after ``_`` or ``-``, in small
-    or capital letters. Files without a partner are left out, and a warning names them.
+    ``cell.jpg`` or ``cell.ome.tif`` pairs with a mask of the same stem, ``cell.png``, or of that stem and an ending:
+    ``cell_mask.tif``, ``cell-labels.png``; the endings are mask(s), label(s), segmentation and gt after ``_`` or ``-``,
+    in small or capital letters. Accents may be of one character or two. Files without a partner are left out, and a
+    warning names them.
 
     Each sample is a ``Sample``: id (the image's stem), image float32 (H, W, C) in [0, 1], C being 1, 3 or what a
     TIFF holds, labels int32 (H, W). 8 bits are divided by 255 and 16 bits by 65535, also side by side; an opaque alpha
@@ -119,6 +120,11 @@ def _is_picture(name):
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
+def stem_of(file) -> str:
+    """The name of a picture's file without its ending, which for ``cell.ome.tif`` is ``.ome.tif``."""
+    return file.stem[:-4] if file.name.lower().endswith((".ome.tif", ".ome.tiff")) else file.stem
+
+
 def same(stem) -> str:
     """A stem as it is compared: an accent is one character or two by the system that wrote it."""
     return unicodedata.normalize("NFC", stem)
@@ -128,17 +134,17 @@ def _pairs(images, masks) -> dict:
     """Files (image, mask) by the image's stem; two partners of one file are an error."""
     pairs, owners, by_stem = {}, {}, defaultdict(list)
     for mask in masks:
-        for stem in {mask.stem, ENDING.sub("", mask.stem)}:
+        for stem in {stem_of(mask), ENDING.sub("", stem_of(mask))}:
             by_stem[same(stem)].append(mask)
     for image in images:
-        partners = by_stem[same(image.stem)]
+        partners = by_stem[same(stem_of(image))]
         if len(partners) > 1:
             raise ValueError(f"{image} pairs with two masks, {partners[0]} and {partners[1]}: keep one")
         for mask in partners:
             if mask in owners:
                 raise ValueError(f"{mask} pairs with two images, {owners[mask]} and {image}: keep one")
             owners[mask] = image
-            pairs[image.stem] = (image, mask)
+            pairs[stem_of(image)] = (image, mask)
     return pairs
 
 
