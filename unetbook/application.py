@@ -3,6 +3,7 @@
 ``python -m unetbook predict`` calls this. One bad file does not stop the others: it is named, and counted.
 """
 
+import contextlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -119,7 +120,8 @@ def predict(
             expected = isinstance(error, (OSError, ValueError))
             problems[file] = str(error) if expected else f"{type(error).__name__}: {error}"
             for ending in WRITTEN:
-                Path(f"{target}{ending}").unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # such as a file where a folder should be
+                    Path(f"{target}{ending}").unlink()
             report(f"{line}: NOT done")
             continue
         done[file] = "; ".join([_in_words(found, segmenter, picture), *_told(file, name, picture, pixel_size)])

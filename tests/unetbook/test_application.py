@@ -694,6 +694,17 @@ def test_results_of_earlier_runs_are_no_pictures(model_file, tmp_path, capsys):
     assert "give another folder for the results" in capsys.readouterr().err
 
 
+def test_a_file_where_a_folder_should_be_stops_no_run(model_file, tmp_path, capsys):
+    for name in ("a.png", "sub/b.png", "c.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "in" / name), squares())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/sub").write_bytes(b"mine")
+    assert run(model_file, tmp_path / "out", tmp_path / "in") == 1
+    printed = capsys.readouterr()
+    assert "2 written" in printed.out and "sub" in printed.err and (tmp_path / "out/sub").read_bytes() == b"mine"
+
+
 def test_names_of_results():
     files = ["1/a.png", "2/A.png", "3/a.tif", "1/b.png", "4/b.png.tif", "5/b.tif", "6/c.png"]
     names = naming.of_results({Path(file): Path() for file in files})
