@@ -3,6 +3,7 @@
 ``python -m unetbook predict`` calls this. One bad file does not stop the others: it is named, and counted.
 """
 
+import contextlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from unetbook import drafts, images, labels, naming, outputs, progress, submission
 from unetbook.comparison import Done
-from unetbook.datasets import folder
+from unetbook.datasets import folder, pairing
 
 LARGE = 2048 * 2048  # pixels from which on the tiles of one image have a progress bar of their own
 BYTES_A_PIXEL = 110  # of memory at the peak, as measured on images of 4 and 9 million pixels
@@ -127,7 +128,8 @@ def predict(
             expected = isinstance(error, (OSError, ValueError))
             problems[file] = str(error) if expected else f"{type(error).__name__}: {error}"
             for ending in WRITTEN:
-                Path(f"{target}{ending}").unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # such as a file where a folder should be
+                    Path(f"{target}{ending}").unlink()
             report(f"{line}: NOT done")
             continue
         told = _told(file, name, picture, pixel_size) + told
@@ -168,9 +170,11 @@ def labeled(segmenter, picture, once=False, channels=None, where="the picture", 
 
 def _ids(names):
     """{file: its id in a submission}: its stem, or where stems are the same the name of its results."""
-    stems = Counter(file.stem for file in names)
+    stems = {file: pairing.stem_of(file) for file in names}
+    counts = Counter(stems.values())
     ids = {
-        file: naming.printable(file.stem if stems[file.stem] == 1 else name.as_posix()) for file, name in names.items()
+        file: naming.printable(stems[file] if counts[stems[file]] == 1 else name.as_posix())
+        for file, name in names.items()
     }
     for id_ in ids.values():
         submission.check_id(id_)
@@ -191,7 +195,7 @@ def _told(file, name, picture, pixel_size):
     told = [f"it {note}" for note in picture.notes]
     if picture.pixel_size and not pixel_size:
         told.append(f"a pixel is {picture.pixel_size:.4g} um, as it says")
-    if name.name != file.stem:
+    if name.name != pairing.stem_of(file):
         told.append(f"its results are called {name}")
     return told
 

@@ -34,7 +34,8 @@ def score(truth, predicted, csv_file=None) -> Done:
     as part of its stem, and accents may be of one character or two. A file of two values, such as 0 and 255, is a mask:
     its 4-connected components are its objects, and a warning says so; so are black and one color. Numbers that lie in
     crumbs are refused, as those of masks with soft edges, resized labels and probability maps do; of what seems
-    inverted, or classes, a warning tells. csv_file: write the rows, empty for a truth without an answer.
+    inverted, or classes, a warning tells. csv_file: write the rows, empty for a truth without an answer. A stack
+    has one row: means over its slices, and sums of what is counted.
 
     Returns {file of the truth: {score: value}}, and the problems: truth without an answer and answers without a truth
     among them, and files of one folder that have one stem. Raises ``FileNotFoundError`` and ``ValueError`` for
@@ -49,7 +50,7 @@ def score(truth, predicted, csv_file=None) -> Done:
     for file, found in progress.bar(len(pairs), "image", iterable=pairs.items()):
         try:
             true = _objects(file)
-            done[file] = row(true, _objects(found, like=true))
+            done[file] = _mean(true, _objects(found, like=true))
         except (OSError, ValueError) as error:
             problems[file] = str(error)
     if csv_file and done:
@@ -82,12 +83,19 @@ def row(truth, found) -> dict[str, float]:
     }
 
 
+def _mean(truth, found):
+    """The row of a picture; of a stack the means of its slices, and the sums of what is counted."""
+    rows = [row(truth[index], found[index]) for index in np.ndindex(truth.shape[:-2])]
+    sums = {name: sum(one[name] for one in rows) for name in rows[0]}
+    return {name: of if isinstance(of, int) else float(of) / len(rows) for name, of in sums.items()}
+
+
 def _paired(truths, truth, predicted):
     """{file of the truth: its answer}, and what is wrong with the others, and with answers that none is for."""
     answers, owners, problems = {}, {}, {}
     for file in folder.pictures_below(predicted):
         if not file.stem.endswith("_overlay"):
-            stem = pairing.same(naming.printable(pairing.ENDING.sub("", file.stem)))
+            stem = pairing.same(naming.printable(pairing.ENDING.sub("", pairing.stem_of(file))))
             answers.setdefault((file.parent.relative_to(predicted), stem), []).append(file)
     for file in truths:
         found = next((answers[key] for key in _keys(file, truth) if key in answers), [])
@@ -108,25 +116,43 @@ def _paired(truths, truth, predicted):
 
 def _keys(file, place):
     """Where the answer to a file of truth may stand, the best first: results have its name, stem, or a shorter one."""
-    stems = (file.name, file.stem, pairing.ENDING.sub("", file.stem))
+    stems = (file.name, pairing.stem_of(file), pairing.ENDING.sub("", pairing.stem_of(file)))
     known = [naming.printable(stem) for stem in stems] + [naming.short(stem) for stem in stems[1:]]
     return [(file.parent.relative_to(place), pairing.same(stem)) for stem in known]
 
 
 def _objects(file, like=None):
-    """Numbers of objects in a file, int32 (H, W)."""
-    mask = reading.mask(file.read_bytes(), file, like=like, numbers=True, binary=True)
-    try:
-        values = folder.object_numbers(mask)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
+    """Numbers of objects in a file, int32 (H, W), or (..., H, W) of a stack."""
+    found = reading.masks(file.read_bytes(), file, numbers=True, binary=True)
+    if like is not None and found.pixels.shape[:-1] != like.shape:
+        raise ValueError(
+            f"{file} is {_size(found.pixels[..., 0])} pixels and its truth {_size(like)}: labels must have the size of "
+            "their truth; get the original, or resize it without interpolation (nearest neighbor)"
+        )
+    values = np.zeros(found.pixels.shape[:-1], np.int32)
+    for index in np.ndindex(found.stack):
+        try:
+            mask = found.pixels[index]
+            values[index] = folder.object_numbers(mask[..., 0] if mask.shape[2] == 1 else mask)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        values[index] = _numbered(values[index], file)
+    return values
+
+
+def _size(values):
+    return " x ".join(map(str, (*values.shape[:-2], *values.shape[:-3:-1])))
+
+
+def _numbered(values, file):
+    """The numbers of objects in a picture: those of a mask of two values are its 4-connected components."""
     two = np.unique(values)
     if two.size == 2 and two[0] == 0 and _seems_inverted(values > 0):
         warnings.warn(
-            f"{file} has {two[1]} all around its edge, as if 0 were its objects: is it inverted?", stacklevel=4
+            f"{file} has {two[1]} all around its edge, as if 0 were its objects: is it inverted?", stacklevel=5
         )
     if two.size == 2 and two[0] == 0 and (two[1] == 255 or labels.connected(values > 0).max() > 1):
-        warnings.warn(f"{file} holds 0 and {two[1]} alone: its 4-connected components are its objects", stacklevel=4)
+        warnings.warn(f"{file} holds 0 and {two[1]} alone: its 4-connected components are its objects", stacklevel=5)
         return labels.connected(values > 0)
     _doubt(values, file)
     return values
@@ -145,7 +171,7 @@ def _doubt(values, file):
     """
     pieces = np.bincount(measure.label(values, background=0, connectivity=1).ravel())[1:]
     numbers = np.unique(values[values > 0]).size
-    if pieces.size < MANY * numbers:
+    if not numbers or pieces.size < MANY * numbers:
         return
     told = f"{file} has {numbers} numbers in {pieces.size} pieces"
     if np.mean(pieces <= TINY) > 0.5:

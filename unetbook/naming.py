@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from unetbook.datasets.pairing import same
+from unetbook.datasets.pairing import same, stem_of
 
 LONGEST = 220  # bytes of a stem; endings such as _overlay.png and the mark of a draft fit into the usual 255
 
@@ -34,9 +34,9 @@ def of_results(files) -> dict[Path, Path]:
     tried = [
         {file: inside / short(stem(file)) for file, inside in files.items()}
         for stem in (
-            lambda file: file.stem,
+            stem_of,
             lambda file: file.name,
-            lambda file: f"{short(file.stem)[:180]}-{_of(file)}",
+            lambda file: f"{short(stem_of(file))[:180]}-{_of(file)}",
         )
     ]
     counts = Counter(_key(name) for name in tried[0].values())

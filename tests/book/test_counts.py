@@ -71,7 +71,7 @@ def test_checks_in_the_open_are_counted():
     ("source", "names"),
     [
         ("from unetbook.recipes import _nuclei, _files", {"_nuclei", "_files"}),
-        ("from unetbook.datasets._images import image", {"_images"}),
+        ("from unetbook.datasets._archives import Members", {"_archives"}),
         ("import unetbook.augment._warp", {"_warp"}),
         ("show.source(instances._flood)", {"_flood"}),
         ("_ = model.fit(x)\nself._mine = cls._other\n_mine = x.__class__", set()),

@@ -658,7 +658,16 @@ def test_what_was_turned_is_told(model_file, tmp_path, capsys):
 
 def test_no_name_stops_a_run_and_score_finds_the_answers(model_file, tmp_path, capsys):
     long = "\u00fc" * 110 + "abcdefghijklmnopqrstuvwxyz"  # 246 bytes
-    names = ["a.png", "a.tif", "sub/deep/a.png", f"{long}.png", "caf\udce9.png", "Mu\u0308ller.png", "b, x.png"]
+    names = [
+        "a.png",
+        "a.tif",
+        "sub/deep/a.png",
+        "c.ome.tif",
+        f"{long}.png",
+        "caf\udce9.png",
+        "Mu\u0308ller.png",
+        "b, x.png",
+    ]
     for place in ("in", "truth"):
         for name in names:
             file = tmp_path / place / name
@@ -673,7 +682,7 @@ def test_no_name_stops_a_run_and_score_finds_the_answers(model_file, tmp_path, c
     printed = capsys.readouterr().out
     written = sorted(file.relative_to(out).as_posix() for file in out.rglob("*_labels.png"))
     short = next(name for name in written if name.startswith("\u00fc"))
-    others = ["a.png", "a.tif", "sub/deep/a", "caf%E9", "Mu\u0308ller", "b, x"]
+    others = ["a.png", "a.tif", "sub/deep/a", "c", "caf%E9", "Mu\u0308ller", "b, x"]
     assert written == sorted([short, *(f"{name}_labels.png" for name in others)])
     assert len(short.encode()) < 240 and re.fullmatch(r"\u00fc+\w*-[0-9a-f]{8}_labels\.png", short)
     assert (
@@ -683,7 +692,7 @@ def test_no_name_stops_a_run_and_score_finds_the_answers(model_file, tmp_path, c
     (tmp_path / "truth/a.tif").unlink()
     assert __main__.main(["score", "--truth", str(tmp_path / "truth"), "--predicted", str(out)]) == 1
     printed = capsys.readouterr()
-    assert "mean of 6 of 7" in printed.out and "a.tif_labels.png: no truth" in printed.err
+    assert "mean of 7 of 8" in printed.out and "a.tif_labels.png: no truth" in printed.err
 
 
 def test_names_in_a_submission_are_stems_where_these_differ(model_file, tmp_path, capsys):
@@ -712,6 +721,17 @@ def test_results_of_earlier_runs_are_no_pictures(model_file, tmp_path, capsys):
     assert "give another folder for the results" in capsys.readouterr().err
 
 
+def test_a_file_where_a_folder_should_be_stops_no_run(model_file, tmp_path, capsys):
+    for name in ("a.png", "sub/b.png", "c.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "in" / name), squares())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/sub").write_bytes(b"mine")
+    assert run(model_file, tmp_path / "out", tmp_path / "in") == 1
+    printed = capsys.readouterr()
+    assert "2 written" in printed.out and "sub" in printed.err and (tmp_path / "out/sub").read_bytes() == b"mine"
+
+
 def test_names_of_results():
     files = ["1/a.png", "2/A.png", "3/a.tif", "1/b.png", "4/b.png.tif", "5/b.tif", "6/c.png"]
     names = naming.of_results({Path(file): Path() for file in files})
@@ -725,3 +745,23 @@ def test_names_of_results():
     assert naming.short("a" * naming.LONGEST) == "a" * naming.LONGEST
     assert naming.short("a" * 300) != naming.short("a" * 301) and len(naming.short("a" * 300)) == naming.LONGEST
     assert naming.printable("caf\udce9 \udcff") == "caf%E9 %FF"
+
+
+def test_stacks_are_scored_slice_by_slice(model_file, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", squares(3), imagej=True, metadata={"axes": "ZYX"})
+    assert run(model_file, tmp_path / "out", tmp_path / "in") == 0
+    truth = (squares(3) > 0).astype(np.uint16)
+    truth[2] = 0
+    truth[1, 20:22, 20:30] = 2
+    images.write_labels(tmp_path / "truth", "a", truth, "Z")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an empty slice is nothing to doubt
+        done = comparison.score(tmp_path / "truth", tmp_path / "out")
+    (row,) = done.values.values()
+    slices = [comparison.row(true, found // 200) for true, found in zip(truth, squares(3), strict=True)]
+    assert (row["matched"], row["missed"], row["extra"]) == (2, 1, 1)
+    assert row["dice"] == pytest.approx(np.mean([one["dice"] for one in slices]))
+    images.write_labels(tmp_path / "truth", "a", truth[:2], "Z")
+    (problem,) = comparison.score(tmp_path / "truth", tmp_path / "out").problems.values()
+    assert "a_labels.tif is 3 x 32 x 24 pixels and its truth 2 x 32 x 24: labels must have the size" in problem

@@ -118,6 +118,12 @@ def test_floats_of_whole_numbers_are_labels(two):
     assert np.array_equal(folder.load(*two, instances=True)[0].labels, numbers)
 
 
+def test_the_ending_of_ome_is_no_part_of_the_stem(two):
+    pair(two, gray(), disc(), "a.ome.tif", "a_mask.png")
+    pair(two, gray(), disc(), "b.png", "b_mask.ome.tif")
+    assert folder.load(*two).ids == ["a", "b"]
+
+
 def test_accents_of_one_character_or_two(two):
     pair(two, gray(), disc(), "M\u00fcnchen.png", "Mu\u0308nchen_mask.png")
     assert folder.load(*two).ids == ["M\u00fcnchen"]

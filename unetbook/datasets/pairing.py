@@ -19,10 +19,15 @@ def same(name) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def stem_of(file) -> str:
+    """The name of a picture's file without its ending, which for ``cell.ome.tif`` is ``.ome.tif``."""
+    file = Path(file)
+    return file.stem[:-4] if file.name.lower().endswith((".ome.tif", ".ome.tiff")) else file.stem
+
+
 def stem(file) -> str:
-    """The name of a file as it is compared, without its ending, or both of ``x.ome.tif``."""
-    name = same(Path(file).stem)
-    return name[:-4] if name.lower().endswith(".ome") else name
+    """``stem_of`` as it is compared."""
+    return same(stem_of(file))
 
 
 def names_of_image(file) -> set[str]:

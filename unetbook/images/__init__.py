@@ -12,7 +12,7 @@ One rule for each question, whatever the format:
 """
 
 from unetbook.images.picture import AGAIN, Picture
-from unetbook.images.reading import image, mask, read
+from unetbook.images.reading import image, mask, masks, read
 from unetbook.images.writing import write_labels, write_png
 
-__all__ = ["AGAIN", "Picture", "image", "mask", "read", "write_labels", "write_png"]
+__all__ = ["AGAIN", "Picture", "image", "mask", "masks", "read", "write_labels", "write_png"]

@@ -50,46 +50,63 @@ def image(data: bytes, where, channels=None) -> np.ndarray:
     An opaque alpha channel is dropped. ``channels`` asks for a number of them. Raises ``ValueError`` naming ``where``
     as ``read`` does, for a stack, and for another number of channels; warns of the picture's notes.
     """
-    found = _single(picture(data, where), where)
+    found = _tell(_single(picture(data, where), where), where, 2)
     if channels not in (None, found.pixels.shape[2]):
         raise ValueError(f"{where} has {found.pixels.shape[2]} channel(s) and {channels} were expected: convert it")
     return found.image()
 
 
 def mask(data: bytes, where, like=None, numbers=False, binary=False) -> np.ndarray:
-    """The mask, (H, W) when it is gray, also when saved as RGB, and (H, W, 3) when it has colors; floats as integers.
+    """The mask, (H, W) when it is gray, also when saved as RGB, and (H, W, C) when it has colors: integers.
+
+    ``masks`` says what the values are. Raises ``ValueError`` as it does, for a stack, and when the size is not that of
+    the image ``like``.
+    """
+    found = _single(_decoded(data, where), where)
+    if like is not None and found.pixels.shape[:2] != like.shape[:2]:
+        raise ValueError(_of_another_size(found.pixels, like, where))
+    pixels = _as_mask(found, data, where, numbers, binary).pixels
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def masks(data: bytes, where, numbers=False, binary=False) -> Picture:
+    """A mask or a stack of them, whose pixels are integers (..., H, W, C), C being 1 for gray, also saved as RGB.
 
     A palette gives its colors, and pixels of less than 8 bits are stretched to 0 .. 255; in files that count from white
     stored numbers count, with a warning. With ``numbers`` the values are class indices or numbers of objects: those
     that are stored, also of few bits, and of palettes that are ramps of gray; other palettes are refused. With
     ``binary``, black and one color are read as 0 and 1, and so is a JPEG whose grays lie at edges, each with a warning.
-    Raises ``ValueError`` as ``read`` does, for a stack, for floats that are no whole numbers from 0 up, for a JPEG
-    otherwise, and when the size is not that of the image ``like``.
+    Raises ``ValueError`` as ``read`` does, for floats that are no whole numbers from 0 up, and for a JPEG otherwise.
     """
-    found = _decoded(data, where)
+    return _as_mask(_decoded(data, where), data, where, numbers, binary)
+
+
+def _as_mask(found, data, where, numbers, binary):
     if found.from_white:  # as ImageJ writes masks with its inverting table, and tifffile those of booleans
         stored = (2**found.bits - 1 - found.pixels).astype(found.pixels.dtype)
         note = "counts from white, and its numbers are read as they are stored: 0, shown white, is background"
         found = replace(found, pixels=stored, notes=(*found.notes, note))
-    found = _single(found, where)
-    if like is not None and found.pixels.shape[:2] != like.shape[:2]:
-        raise ValueError(_of_another_size(found.pixels, like, where))
-    pixels = _whole(found.pixels, where)
-    pixels = pixels[..., 0] if (pixels == pixels[..., :1]).all() else pixels
-    two = _of_two(pixels, data.startswith(rasters.JPEG), found.step) if binary else None
+    pixels, jpeg = _whole(found.pixels, where), data.startswith(rasters.JPEG)
+    pixels = pixels[..., :1] if (pixels == pixels[..., :1]).all() else pixels
+    two = _of_two(pixels, jpeg, found.step) if binary else None
     if two is not None:
-        warnings.warn(f"{where} {two[1]}", stacklevel=3)
-        return two[0]
-    if data.startswith(rasters.JPEG):
+        found = replace(found, pixels=two[0][..., None], notes=(*found.notes, two[1]))
+    elif jpeg:
         raise ValueError(f"{where} is a JPEG, which changes values: save masks as PNG or TIFF")
-    if not numbers:
-        return pixels
-    if found.step is None:
+    elif numbers and found.step is None:
         raise ValueError(
             f"{where} has a palette, so that its values may be the stored numbers or their colors: save the numbers, "
             "numpy.array(PIL.Image.open(path)), as a gray PNG, or list the colors of classes in classes="
         )
-    return pixels // found.step if found.step > 1 else pixels
+    else:
+        found = replace(found, pixels=pixels // found.step if numbers and found.step > 1 else pixels)
+    return _tell(found, where, 4)
+
+
+def _tell(found, where, level):
+    for note in found.notes:
+        warnings.warn(f"{where} {note}", stacklevel=level + 1)
+    return found
 
 
 def _decoded(data, where):
@@ -105,18 +122,14 @@ def _single(found, where):
             f"{where} holds several pictures, of shape {found.pixels.shape[:-1]} along {found.axes}YX: save one "
             "picture a file"
         )
-    for note in found.notes:
-        warnings.warn(f"{where} {note}", stacklevel=4)
     return found
 
 
 def _of_another_size(pixels, like, where):
     turned = pixels.shape[:2] == like.shape[1::-1]
-    fix = (
-        "one of them was turned, and the other was not: turn it, or save both without an orientation"
-        if turned
-        else ("get the original, or resize it without interpolation (nearest neighbor)")
-    )
+    fix = "get the original, or resize it without interpolation (nearest neighbor)"
+    if turned:
+        fix = "one of them was turned, and the other was not: turn it, or save both without an orientation"
     sizes = f"{where} is {pixels.shape[1]} x {pixels.shape[0]} pixels and its image {like.shape[1]} x {like.shape[0]}"
     return f"{sizes}: a mask must have the size of its image; {fix}"
 
@@ -138,16 +151,15 @@ def _whole(pixels, where):
 def _of_two(pixels, jpeg, step):
     """A mask of two kinds of pixels as 0 and 1, and what to tell of it; ``None`` where it is not one."""
     if jpeg:
-        gray = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
+        gray = pixels.mean(axis=-1)
         dark, bright = (gray <= 64).astype(np.uint8), (gray >= 191).astype(np.uint8)
         at_edges = cv2.dilate(dark, EDGE) & cv2.dilate(bright, EDGE)
         if not (dark | bright | at_edges).all():
             return None
         return (gray > 127).astype(np.uint8), "is a JPEG, which changes values: it is cut at half; save masks as PNG"
-    if pixels.ndim == 2 and step is not None:
+    if pixels.shape[-1] != 3 and step is not None:
         return None
-    pixels = np.atleast_3d(pixels)
-    lit = pixels.any(axis=2)
+    lit = pixels.any(axis=-1)
     colors = pixels[lit]
     if lit.all() or (colors != colors[:1]).any():
         return None
