@@ -7,8 +7,9 @@ import time
 import keras
 import numpy as np
 
-from studies import locks, precision, records
+from studies import locks, records
 from studies.provenance import provenance
+from unetbook import precision
 
 
 @dataclasses.dataclass(frozen=True)

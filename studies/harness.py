@@ -12,14 +12,14 @@ from pathlib import Path
 import keras
 from tqdm.auto import tqdm
 
-from studies import catalog, locks, precision, records
+from studies import catalog, locks, records
 from studies import training as arms_of
 from studies.checkpoints import Checkpoint, Diverged, Fingerprint, State
 from studies.keep import keep_best
 from studies.provenance import provenance
 from studies.settings import READING, Read
 from studies.study import Study
-from unetbook import drafts, results, sizes, training
+from unetbook import drafts, precision, results, sizes, training
 from unetbook.datasets import _files
 
 VARIABLE = "UNETBOOK_RUNS"

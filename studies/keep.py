@@ -4,8 +4,8 @@ from pathlib import Path
 
 import keras
 
-from studies import precision, records
-from unetbook import results, store
+from studies import records
+from unetbook import precision, results, store
 
 LARGEST_BYTES = 8 * 2**20
 

@@ -5,7 +5,7 @@ import inspect
 import keras
 
 from studies.settings import NETWORK, Read
-from unetbook import augment, losses, nets, results
+from unetbook import augment, losses, nets, results, targets
 from unetbook.augment import Augmenter
 
 NETWORKS = {name: getattr(nets, name) for name in ("unet", "unetpp", "improved_unet", "encoder")}
@@ -28,22 +28,13 @@ def network(settings: Read, channels: int, classes: int) -> keras.Model:
     return make(shape, classes, weights, frozen=start == "frozen", alpha=alpha, **options)
 
 
-@keras.saving.register_keras_serializable("studies")
-def squared_error(target, distances):
-    """(predicted - true distance)^2 in pixels^2, (N, H, W); the target counts eighths of a pixel."""
-    # Keras drops the last axis for a function and keeps it for a Loss.
-    distances = keras.ops.reshape(distances, keras.ops.shape(target))
-    return keras.ops.square(distances - keras.ops.cast(target, distances.dtype) / STEPS_A_PIXEL)
-
-
-STEPS_A_PIXEL = 8  # distances are learned from whole numbers
 LOSSES = {
     "cross_entropy": lambda: losses.cross_entropy,
     "weighted_cross_entropy": lambda: losses.CrossEntropy(reduction="mean_with_sample_weight"),
     "binary_cross_entropy": lambda: losses.binary_cross_entropy,
     "dice": lambda: losses.dice,
     "bce_dice": lambda: losses.bce_dice,
-    "squared_error": lambda: squared_error,
+    "squared_error": lambda: targets.squared_error,
 }
 
 

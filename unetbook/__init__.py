@@ -17,7 +17,12 @@ def __getattr__(name):
     """The names of ``_LAZY``, from their modules (PEP 562)."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    except ModuleNotFoundError as error:
+        from unetbook import kept
+
+        raise kept.without_backend(error) from None
 
 
 def __dir__():

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from skimage import measure
 
-from unetbook import drafts, labels, scores
-from unetbook.datasets import _images, folder
+from unetbook import drafts, labels, naming, progress, scores
+from unetbook.datasets import folder, pairing
+from unetbook.images import reading
 
 MANY = 3  # pieces for each number, on average, from which on numbers are no objects
 TINY = 4  # pixels of a crumb
@@ -28,35 +29,34 @@ class Done(NamedTuple):
 def score(truth, predicted, csv_file=None) -> Done:
     """Scores of label images in the folder ``predicted`` against those in ``truth``, by image; pairs have one stem.
 
-    The answer to ``cell.png`` is ``cell_labels.png``, or else ``cell.png`` or ``cell.tif``; endings such as ``_mask``
-    of the truth do not count as part of its stem. A file of two values, such as 0 and 255, is a mask: its 4-connected
-    components are its objects, and a warning says so. Numbers that lie in crumbs are refused, as those of masks with
-    soft edges, resized labels and probability maps do; of what seems inverted, or classes, a warning tells. csv_file:
-    write the rows, empty for a truth without an answer.
+    The answer to ``cell.png`` is ``cell_labels.png``, or else ``cell.png`` or ``cell.tif``, and that to a file in a
+    folder inside lies in such a folder, as ``predict`` writes them; endings such as ``_mask`` of the truth do not count
+    as part of its stem, and accents may be of one character or two. A file of two values, such as 0 and 255, is a mask:
+    its 4-connected components are its objects, and a warning says so; so are black and one color. Numbers that lie in
+    crumbs are refused, as those of masks with soft edges, resized labels and probability maps do; of what seems
+    inverted, or classes, a warning tells. csv_file: write the rows, empty for a truth without an answer.
+
     Returns {file of the truth: {score: value}}, and the problems: truth without an answer and answers without a truth
-    among them. Raises ``FileNotFoundError`` and ``ValueError`` for folders, also as csv_file, and where two files of a
-    folder have one stem.
+    among them, and files of one folder that have one stem. Raises ``FileNotFoundError`` and ``ValueError`` for
+    folders, also as csv_file.
     """
     if csv_file:
         drafts.check_target(csv_file)
-    answers = _by_stem(file for file in folder.pictures_in(Path(predicted)) if not file.stem.endswith("_overlay"))
-    truths = _by_stem(folder.pictures_in(Path(truth)))
-    done, problems, used = {}, {}, set()
-    for stem, file in truths.items():
-        found = next((answers[name] for name in (file.stem, stem) if name in answers), None)
-        if found is None:
-            problems[file] = f"no answer for it in {predicted}"
-            continue
-        used.add(found)
+    truth, predicted = Path(truth), Path(predicted)
+    truths = folder.pictures_below(truth)
+    pairs, problems = _paired(truths, truth, predicted)
+    done = {}
+    for file, found in progress.bar(len(pairs), "image", iterable=pairs.items()):
         try:
             true = _objects(file)
             done[file] = row(true, _objects(found, like=true))
         except (OSError, ValueError) as error:
             problems[file] = str(error)
-    problems |= {file: f"no truth for it in {truth}" for file in answers.values() if file not in used}
     if csv_file and done:
-        names = list(next(iter(done.values())))
-        rows = [[file.name, *(done.get(file, {}).get(name, "") for name in names)] for file in truths.values()]
+        names, called = list(next(iter(done.values()))), {file: file.relative_to(truth).as_posix() for file in truths}
+        rows = [
+            [naming.printable(called[file]), *(done.get(file, {}).get(name, "") for name in names)] for file in truths
+        ]
 
         def write(draft):
             with draft.open("w", newline="", encoding="utf-8") as opened:
@@ -82,22 +82,40 @@ def row(truth, found) -> dict[str, float]:
     }
 
 
-def _by_stem(files):
-    """Files by their stem without an ending such as ``_labels``; two of one stem are an error."""
-    found = {}
-    for file in files:
-        stem = folder.ENDING.sub("", file.stem)
-        if stem in found:
-            raise ValueError(f"{found[stem]} and {file} have one stem: keep one of them in the folder")
-        found[stem] = file
-    return found
+def _paired(truths, truth, predicted):
+    """{file of the truth: its answer}, and what is wrong with the others, and with answers that none is for."""
+    answers, owners, problems = {}, {}, {}
+    for file in folder.pictures_below(predicted):
+        if not file.stem.endswith("_overlay"):
+            stem = pairing.same(naming.printable(pairing.ENDING.sub("", file.stem)))
+            answers.setdefault((file.parent.relative_to(predicted), stem), []).append(file)
+    for file in truths:
+        found = next((answers[key] for key in _keys(file, truth) if key in answers), [])
+        if not found:
+            problems[file] = f"no answer for it in {predicted}"
+        for answer in found:
+            owners.setdefault(answer, []).append((file, found))
+    for owned in owners.values():
+        (file, found), several = owned[0], [file for file, _ in owned]
+        alike = several if len(several) > 1 else found
+        if len(alike) > 1:
+            told = f"{alike[0]} and {alike[1]} have one stem: keep one of them in the folder"
+            problems |= dict.fromkeys(several, told)
+    unused = [file for files in answers.values() for file in files if file not in owners]
+    pairs = {owned[0][0]: answer for answer, owned in owners.items() if owned[0][0] not in problems}
+    return pairs, problems | {file: f"no truth for it in {truth}" for file in unused}
+
+
+def _keys(file, place):
+    """Where the answer to a file of truth may stand, the best first: results have its name, stem, or a shorter one."""
+    stems = (file.name, file.stem, pairing.ENDING.sub("", file.stem))
+    known = [naming.printable(stem) for stem in stems] + [naming.short(stem) for stem in stems[1:]]
+    return [(file.parent.relative_to(place), pairing.same(stem)) for stem in known]
 
 
 def _objects(file, like=None):
     """Numbers of objects in a file, int32 (H, W)."""
-    if file.suffix.lower() in (".jpg", ".jpeg"):
-        raise ValueError(f"{file} is a JPEG, which changes values: save label images as PNG or TIFF")
-    mask = _images.mask(file.read_bytes(), file, like=like, numbers=True)
+    mask = reading.mask(file.read_bytes(), file, like=like, numbers=True, binary=True)
     try:
         values = folder.object_numbers(mask)
     except ValueError as error:

@@ -32,7 +32,7 @@ class Geometry(NamedTuple):
 
 def of(model) -> Geometry:
     """The geometry of a Keras functional model with one image input and outputs at the input's resolution."""
-    nodes = _nodes(model)
+    nodes = walk(model)
     whole_image = next((op.name for op, _ in nodes if operations.reach(op) == "whole image"), None)
     padded = any(getattr(op, "padding", None) == "same" and operations.kernel(op) > 1 for op, _ in nodes)
     padded = padded or any(isinstance(op, layers.ZeroPadding2D) for op, _ in nodes)
@@ -48,7 +48,7 @@ def of(model) -> Geometry:
 
 def output_size(model, n: int, nodes=None) -> int | None:
     """Side of the output for an input of side ``n``, or ``None`` where a pooling or a concatenation does not fit."""
-    nodes = nodes or _nodes(model)
+    nodes = nodes or walk(model)
     side = _follow(model, n, nodes)
     if side is None and any(isinstance(op, layers.ZeroPadding2D) for op, _ in nodes):
         # Zero padding often adds a row more than the next stride reaches. That row holds no image where the sizes of
@@ -60,13 +60,13 @@ def output_size(model, n: int, nodes=None) -> int | None:
 
 def feature_bytes(model, height: int, width: int) -> int:
     """Bytes of all float32 feature maps for one input of about this size: an upper bound of what a prediction holds."""
-    per_pixel = sum(4 * tensor.shape[-1] / scale**2 for tensor, scale in _scales(_nodes(model)))
+    per_pixel = sum(4 * tensor.shape[-1] / scale**2 for tensor, scale in _scales(walk(model)))
     return int(per_pixel * height * width)
 
 
 def legal_at_least(model, n: int, nodes=None) -> int:
     """The smallest input side of at least ``n`` pixels that the model takes; ``ValueError`` where there is none."""
-    nodes = nodes or _nodes(model)
+    nodes = nodes or walk(model)
     for side in range(max(n, 1), max(n, 1) + 4096):
         if output_size(model, side, nodes):
             return side
@@ -82,7 +82,7 @@ def seen(model, start: int, stop: int, nodes=None) -> tuple[int, int]:
     Output and input pixels are counted from the first pixel of their own array. With padding the interval may reach
     beyond the input. For an unpadded U-Net it equals ``sizes.seen_interval``.
     """
-    nodes = nodes or _nodes(model)
+    nodes = nodes or walk(model)
     wanted = {id(tensor): (start, stop) for tensor in model.outputs}
     for op, node in reversed(nodes):
         spans = [wanted[id(t)] for t in node.outputs if id(t) in wanted]
@@ -93,7 +93,7 @@ def seen(model, start: int, stop: int, nodes=None) -> tuple[int, int]:
     return wanted[id(model.inputs[0])]
 
 
-def _nodes(model):
+def walk(model):
     """Operations with the node of the graph where each is called, inputs first."""
     order, met = [], set()
 

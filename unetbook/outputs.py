@@ -1,17 +1,15 @@
-"""What a result is written as: labels, an overlay, a table of objects, and outlines for QuPath."""
+"""What a result is written as: labels, an overlay, a table of objects, and outlines for QuPath and ImageJ."""
 
 import csv
 import json
-from pathlib import Path
 
-import cv2
 import numpy as np
-import tifffile
 from skimage import measure, segmentation
 
 from unetbook import checks, drafts, labels, normalize
 
 OUTLINE = (230, 159, 0)  # orange, RGB
+ONLY_SHORT = 60000  # pixels; ImageJ keeps a simple outline in 16 bits
 
 
 def overlay(image, found) -> np.ndarray:
@@ -20,6 +18,12 @@ def overlay(image, found) -> np.ndarray:
     shown = np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
     shown[segmentation.find_boundaries(found, mode="inner")] = np.array(OUTLINE) / 255
     return shown
+
+
+def visible(image, channels=None) -> np.ndarray:
+    """An image (H, W, C) as one can look at it, (H, W, 1 or 3): the channels chosen, or the mean of all."""
+    chosen = image if channels is None else normalize.picked(image, channels)
+    return chosen if chosen.shape[2] in (1, 3) else chosen.mean(axis=2, keepdims=True)
 
 
 def table(found, image=None, pixel_size=None) -> list[dict]:
@@ -115,26 +119,6 @@ def _turned(ring, outer):
     return (ring if (_signed_area(ring) > 0) == outer else ring[::-1]).tolist()
 
 
-def write_labels(folder: Path, stem: str, found) -> Path:
-    """Write ``<stem>_labels.png``, numbers of 16 bits, or a TIFF of 32 bits for more; the other of before goes."""
-    png, tif = (Path(folder) / f"{stem}_labels.{ending}" for ending in ("png", "tif"))
-    if found.max(initial=0) < 2**16:
-        write_picture(png, found.astype(np.uint16))
-        tif.unlink(missing_ok=True)
-        return png
-    drafts.put(tif, lambda draft: tifffile.imwrite(draft, found.astype(np.uint32), compression="deflate"))
-    png.unlink(missing_ok=True)
-    return tif
-
-
-def write_picture(path, pixels) -> None:
-    """Write a PNG, gray, or blue, green, red, uint8 or uint16. It appears when it is complete."""
-    encoded, data = cv2.imencode(".png", pixels)
-    if not encoded:
-        raise ValueError(f"{path} could not be encoded")
-    drafts.put(path, lambda draft: draft.write_bytes(data.tobytes()))
-
-
 def write_table(path, rows) -> None:
     """Write the rows of ``table`` as CSV; without an object, an empty file with a header."""
 
@@ -147,9 +131,65 @@ def write_table(path, rows) -> None:
     drafts.put(path, fill)
 
 
-def write_geojson(path, found, name="object") -> None:
-    """Write ``geojson``, one object a line."""
-    collection = geojson(found, name)
-    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in collection["features"])
-    content = f'{{"type": "{collection["type"]}", "features": [\n{lines}\n]}}\n'
+def write_geojson(path, found, name="object", axes="") -> None:
+    """Write ``geojson``, one object a line; of a stack (..., H, W) each slice's, on the plane that ``axes`` tells."""
+    features = []
+    for index in np.ndindex(found.shape[:-2]):
+        slices = geojson(found[index], name)["features"]
+        for feature in slices if axes else ():
+            at = dict(zip(axes, index, strict=True))
+            planes = {"c": -1, "z": next((at[axis] for axis in axes if axis != "T"), 0), "t": at.get("T", 0)}
+            feature["geometry"]["plane"] = planes  # as QuPath writes it
+            feature["id"] = "-".join(map(str, (*index, feature["id"])))
+        features += slices
+    lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
+    content = f'{{"type": "FeatureCollection", "features": [\n{lines}\n]}}\n'
     drafts.put(path, lambda draft: draft.write_text(content, encoding="utf-8", newline="\n"))
+
+
+def write_rois(path, found, names=None, axes="") -> None:
+    """Write the objects as ImageJ regions of interest, a zip for its ROI Manager, each named by its number.
+
+    found: integers (H, W), or a stack (..., H, W), whose regions are named by slice and number, the slices counted from
+    1, and stand on the slice that ``axes`` tells. names: {number: name}, where labels are classes. Outlines run along
+    the edges of pixels, as ImageJ's wand draws them, so that a region holds the pixels of its object and no other. An
+    object of several pieces, or with holes, is one composite region.
+    """
+    import roifile
+
+    def region(number, pieces):
+        rings = [_along_edges(ring) for piece in pieces for ring in piece]
+        if len(rings) == 1 and rings[0].max() < ONLY_SHORT:
+            roi = roifile.ImagejRoi.frompoints(rings[0])
+            roi.roitype = roifile.ROI_TYPE.TRACED
+            roi.right, roi.bottom = roi.right - 1, roi.bottom - 1  # edges, not pixels, are what it counts
+        else:  # points as 32-bit floats, each behind a 0 (move there) or a 1 (a line there), and a 4 (close)
+            paths = [np.insert(np.insert(ring, 0, 1, axis=1).ravel(), 3 * len(ring), 4) for ring in rings]
+            for one in paths:
+                one[0] = 0
+            (left, top), (right, bottom) = (edge(np.concatenate(rings), axis=0).tolist() for edge in (np.min, np.max))
+            roi = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, left=left, top=top, right=right, bottom=bottom)
+            roi.multi_coordinates = np.concatenate(paths).astype(np.float32)
+            roi.shape_roi_size = len(roi.multi_coordinates)
+        roi.name = str(number) if names is None else names[number]
+        return roi
+
+    found, regions = np.asarray(found), {}
+    for index in np.ndindex(found.shape[:-2]):
+        for number, pieces in outlines(found[index]).items():
+            one = region(number, pieces)
+            if axes:
+                at = dict(zip(axes, index, strict=True))
+                one.t_position = at.pop("T", -1) + 1  # counted from 1; 0 is every slice
+                one.z_position = next(iter(at.values()), -1) + 1
+            name = "-".join(f"{place:04d}" for place in (*(one + 1 for one in index), number)) if axes else str(number)
+            regions[name] = one
+    drafts.put(path, lambda draft: roifile.roiwrite(draft, regions.values(), name=regions.keys(), mode="w"))
+
+
+def _along_edges(ring):
+    """A ring of ``outlines``, which cuts corners, along the edges of pixels: integers (N, 2), each corner once."""
+    here, there = ring[:-1], ring[1:]  # the middles of edges; two that follow each other share the corner between them
+    corners = np.where(here % 1 == 0, here, np.where(there % 1 == 0, there, (here + there) / 2)).astype(np.int32)
+    before, after = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
+    return corners[(before != after).any(axis=1)]

@@ -4,8 +4,9 @@ Entries of a passport that are read:
 
 - ``"classes"``: their names, the background first.
 - ``"normalize"``: a name of ``normalize.RULES``; ``"averaged"``: one of ``averaging.WAYS``.
-- ``"side"``: pixels of the square to which images are squeezed. Or ``"diameter"``: pixels of the objects that the
-  network learned; a first pass measures those of an image, and a second sees it at that size.
+- ``"side"``: pixels of the square to which images are squeezed. Or ``"scale"``: what lengths are multiplied by, for
+  images of one microscope. Or ``"diameter"``: pixels of the objects that the network learned; a first pass measures
+  those of an image, and a second sees it at that size.
 - ``"objects"``: whether labels number objects; ``"one_piece"``: whether the last class is one piece. ``"choices"``: the
   fields of ``choices.Choices``.
 - ``"heads"``: ``"mean"``, that of a network's heads, or ``"apart"``, for a dict of maps and a way that reads it.
@@ -22,6 +23,11 @@ from unetbook import averaging, checks, choices, doubts, normalize
 NEEDED = ("way", "threshold", "smallest")  # choices of a stored network that finds objects
 KNOWN = {"heads": ("mean", "apart"), "averaged": (None, *averaging.WAYS)}
 KINDS = "probabilities", "values"
+SIZES = {
+    "side": (int, 1, "a number of pixels of at least 1"),
+    "scale": ((int, float), 0, "a number above 0"),
+    "diameter": ((int, float), 1, "a number of pixels of at least 1"),
+}
 
 
 def checked(model, facts) -> tuple[str, tuple]:
@@ -40,12 +46,16 @@ def checked(model, facts) -> tuple[str, tuple]:
             raise ValueError(
                 f"the passport's {name} is {facts[name]!r}, and known are {', '.join(filter(None, known))}"
             )
-    if facts.get("side") and facts.get("diameter"):
-        raise ValueError("a passport has a side or a diameter, not both: each says at which size the network works")
-    for name, kind in (("side", int), ("diameter", (int, float))):
-        value = facts.get(name)
-        if value is not None and not (isinstance(value, kind) and 1 <= value < math.inf):
-            raise ValueError(f"the passport's {name} must be a number of pixels of at least 1, not {value!r}")
+    sizes = [name for name in SIZES if facts.get(name) is not None]
+    if len(sizes) > 1:
+        raise ValueError(
+            f"a passport has a side, a scale or a diameter, and this one has {' and '.join(sizes)}: keep one"
+        )
+    for name in sizes:
+        kind, least, unit = SIZES[name]
+        value = facts[name]
+        if isinstance(value, bool) or not (isinstance(value, kind) and least <= value < math.inf and value > 0):
+            raise ValueError(f"the passport's {name} must be {unit}, not {value!r}")
     output = getattr(model, "output", None)  # a sequential model has ``outputs`` alone
     heads = output if isinstance(output, dict) else {}
     apart = facts.get("heads", "mean") == "apart"

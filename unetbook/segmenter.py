@@ -81,6 +81,8 @@ class Segmenter:
         image = normalize.applied(self._rule, self._as_read(image, channels), ground, stretch)
         if self._facts.get("side"):
             image = resizing.squeezed(image, self._facts["side"])
+        elif self._facts.get("scale"):
+            image = resizing.scaled(image, self._facts["scale"])
         elif self._facts.get("diameter"):
             image = self._at_known_size(image, progress)
         return self._averaged(image, once, progress)

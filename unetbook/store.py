@@ -7,6 +7,7 @@ it too, once ``unetbook.nets`` is imported.
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 
 import unetbook
-from unetbook import doubts, geometry, nets  # nets registers the layers that a saved model names
+from unetbook import doubts, geometry, kept, nets  # nets registers the layers that a saved model names
 from unetbook.kept import MEMBER, passport
 
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
@@ -69,17 +70,40 @@ def save(model, path, half=False, **metadata) -> Path:
 def load(path):
     """Read a model that ``save`` wrote; its metadata is the dict ``model.metadata``.
 
-    Code is never run from a model file: Keras refuses such layers, and so does this. Raises ``FileNotFoundError`` or
-    ``ValueError`` naming the file.
+    Code is never run from a model file: Keras refuses such layers, and so does this; what says that it unpacks to more
+    than a network is not unpacked. Raises ``FileNotFoundError`` or ``ValueError`` naming the file, and the Keras that
+    is needed where it was written by a newer one.
     """
     path, metadata = Path(path), passport(path)
     try:
+        _check_weights(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except kept.Bomb:
+        raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path} cannot be loaded ({reason}): get it again from a source you trust") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        fix, wrote = "get it again from a source you trust", metadata.get("keras")
+        if _version(wrote) > _version(keras.__version__):
+            fix = f"it was written by Keras {wrote}, and {keras.__version__} is installed: install that or a newer one"
+        raise ValueError(f"{path} cannot be loaded ({reason}): {fix}") from error
     object.__setattr__(model, "metadata", metadata)  # not by Keras, which would wrap the dict to track layers in it
     return model
+
+
+def _version(text) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", str(text))[:3]]
+
+
+def _check_weights(path) -> None:
+    """``ValueError`` for arrays that lie in other files, or say that they have more bytes than any network."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(_WEIGHTS)
+    arrays = []
+    with h5py.File(io.BytesIO(content)) as file:
+        file.visititems(lambda name, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+        if any(array.external or array.is_virtual for array in arrays):
+            raise ValueError("its arrays lie in other files")
+        kept.check_size(path, sum(array.nbytes for array in arrays), len(content))
 
 
 def _weights_alone(content: bytes, half: bool) -> bytes:

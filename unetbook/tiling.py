@@ -7,10 +7,10 @@ poolings in the phase in which it would meet them in the whole image. The result
 import warnings
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from unetbook import checks, geometry
+from unetbook.progress import bar
 
 WISH = 572  # side of a tile when none is given, in pixels: the paper's
 WHOLE_IMAGE_BYTES = 4 * 2**30  # a network that cannot be tiled exactly sees the whole image up to this much memory
@@ -55,7 +55,7 @@ def predict(model, image, tile=None, batch_size=4, out=None, progress=False):
     if shape.whole_image and len(tiles) > 1:
         _warn_inexact(model, image, rows, columns, sides, shape)
 
-    bar = keras.utils.Progbar(len(tiles), unit_name="tile") if progress else None
+    steps = bar(len(tiles), "tile", shown=bool(progress))
     for first in range(0, len(tiles), batch_size):
         batch = tiles[first : first + batch_size]
         heads = _as_dict(_run(model, image, batch, sides))
@@ -68,8 +68,8 @@ def predict(model, image, tile=None, batch_size=4, out=None, progress=False):
             for (row, column), maps in zip(batch, heads[name], strict=True):
                 kept = maps[row.skip :, column.skip :][: row.stop - row.start, : column.stop - column.start]
                 into[row.start : row.stop, column.start : column.stop] = kept
-        if bar:
-            bar.update(first + len(batch))
+        steps.update(len(batch))
+    steps.close()
     return out
 
 

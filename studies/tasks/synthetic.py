@@ -11,7 +11,7 @@ import numpy as np
 
 from studies import training as arms
 from studies.tasks import synthetic_scores
-from unetbook import instances, labels, nets, training, weightmap
+from unetbook import instances, labels, nets, targets, training, weightmap
 from unetbook.datasets import synthetic
 from unetbook.nets.encoder import BACKBONES
 
@@ -100,8 +100,7 @@ def target(found, settings) -> tuple[np.ndarray, np.ndarray | None]:
     if settings.target == "border":
         return np.stack([instances.border_target(one) for one in found]), None
     if settings.target == "distance":
-        far = [np.minimum(instances.distance_target(one), settings.distance_up_to) for one in found]
-        return np.round(arms.STEPS_A_PIXEL * np.stack(far)).astype(np.int32), None
+        return np.stack([targets.with_distances(one, settings.distance_up_to) for one in found]), None
     apart, weights = labels.separate(found), None
     if settings.loss == "weighted_cross_entropy":
         balance = weightmap.class_weights(apart) if settings.get("balanced") else None

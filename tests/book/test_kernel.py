@@ -41,6 +41,15 @@ def test_environment_is_put_back(monkeypatch, tmp_path):
     assert os.environ["UNETBOOK_DATA"] == "/real" and "UNETBOOK_STRICT" not in os.environ
 
 
+def test_bars_are_shown_to_a_reader_and_not_in_a_stored_page(tmp_path):
+    source = "from unetbook import progress\nfor _ in progress.bar(3, 'tile', {}, iterable=range(3)): pass"
+    with kernel.environment():
+        assert [run(source.format(shown), tmp_path).outputs for shown in (None, True)] == [[], []]
+    with kernel.environment(UNETBOOK_STRICT=None):
+        shown = str(run(source.format(None), tmp_path).outputs)
+    assert "3/3" in shown and "Warning" not in shown
+
+
 def write(path, *cells):
     nbformat.write(new_notebook(cells=list(cells)), path)
     return path

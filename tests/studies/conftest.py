@@ -9,8 +9,8 @@ def quick_run(tmp_path, monkeypatch):
 
     In float32, so that all machines test the same.
     """
-    from studies import __main__, catalog, harness, precision
-    from unetbook import results
+    from studies import __main__, catalog, harness
+    from unetbook import precision, results
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(harness.VARIABLE, str(tmp_path / "runs"))

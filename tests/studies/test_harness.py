@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from studies import __main__, catalog, harness, keep, labs, precision, records
+from studies import __main__, catalog, harness, keep, labs, records
 from studies.study import Study
 from studies.tasks import synthetic
-from unetbook import results, store
+from unetbook import precision, results, store
 
 TINY = Study(
     name="lab-test",

@@ -13,7 +13,8 @@ import unetbook
 from studies import catalog
 from studies.settings import Read
 from unetbook import __main__, results, scores
-from unetbook.datasets import _archives, _images, dsb2018, isbi2012, isic2017, usiigaci
+from unetbook.datasets import _archives, dsb2018, isbi2012, isic2017, usiigaci
+from unetbook.images import reading as files
 
 IMAGES = 8  # of the test part; all of them take minutes
 KEPT = {
@@ -116,7 +117,7 @@ def test_predict_gives_the_stored_scores_again(name, tmp_path):
     assert __main__.main(["predict", "--model", str(weights), "--out", *paths]) == 0
     again = []
     for id_, (_, truth) in samples.items():
-        answer = _images.mask((tmp_path / "out" / f"{_stem(id_)}_labels.png").read_bytes(), "answer", numbers=True)
+        answer = files.mask((tmp_path / "out" / f"{_stem(id_)}_labels.png").read_bytes(), "answer", numbers=True)
         again.append(scored(truth, answer))
     for score in again[0]:
         means = [np.mean([row[score] for row in part]) for part in (again, [rows[id_] for id_ in chosen])]

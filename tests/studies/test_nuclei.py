@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from studies import precision
 from studies import training as arms_of
 from studies.catalog import CHOICES, DSB2018, KINDS, UNSEEN
 from studies.settings import Read
 from studies.tasks import nuclei, nuclei_scores
-from unetbook import instances, labels, nets, normalize, scores, store
+from unetbook import instances, labels, nets, normalize, precision, scores, store
 from unetbook.datasets import dsb2018, synthetic
 
 

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from skimage.draw import disk
+import roifile
+from skimage.draw import disk, polygon2mask
 
 from unetbook import labels, outputs
 from unetbook.datasets import synthetic
@@ -71,17 +72,21 @@ def drawn_again(collection, shape):
     return again
 
 
+def labeled(kind):
+    if kind == "cells":
+        return synthetic.cells(1, 64, seed=3)[1][0]
+    if kind == "noise":
+        return np.random.default_rng(0).integers(0, 3, (24, 30))  # pieces that touch by corners, and at the border
+    found = np.zeros((20, 20), int)
+    found[2:18, 2:18] = 4
+    found[4:8, 4:8] = found[8:11, 8:11] = found[13, 13] = 0  # two of the holes meet in a corner
+    found[5, 5] = 2
+    return found
+
+
 @pytest.mark.parametrize("kind", ["cells", "noise", "holes"])
 def test_outlines_give_every_pixel_back(kind):
-    if kind == "cells":
-        found = synthetic.cells(1, 64, seed=3)[1][0]
-    elif kind == "noise":
-        found = np.random.default_rng(0).integers(0, 3, (24, 30))  # pieces that touch by corners, and at the border
-    else:
-        found = np.zeros((20, 20), int)
-        found[2:18, 2:18] = 4
-        found[4:8, 4:8] = found[8:11, 8:11] = found[13, 13] = 0  # two of the holes meet in a corner
-        found[5, 5] = 2
+    found = labeled(kind)
     collection = outputs.geojson(found)
     assert np.array_equal(drawn_again(collection, found.shape), found)
     for feature in collection["features"]:
@@ -91,6 +96,50 @@ def test_outlines_give_every_pixel_back(kind):
             assert turns[0] == 1 and set(turns[1:]) <= {-1} and all(ring[0] == ring[-1] for ring in rings)
     pieces = sum(map(len, outputs.outlines(found).values()))
     assert pieces == sum(labels.connected(found == number).max() for number in np.unique(found[found > 0]))
+
+
+def rasterized(roi, shape):
+    """The pixels of an ImageJ region, by roifile and skimage: those whose middle lies in an odd number of its rings."""
+    inside = np.zeros(shape, bool)
+    for x, y in (ring.T for ring in roi.coordinates(multi=True)):
+        inside ^= polygon2mask(shape, np.stack([y, x], axis=1) - 0.5)
+    return inside
+
+
+@pytest.mark.parametrize("kind", ["cells", "noise", "holes"])
+def test_regions_for_imagej_hold_the_pixels_of_their_objects(kind, tmp_path):
+    found = labeled(kind)
+    outputs.write_rois(tmp_path / "a_rois.zip", found)
+    assert [path.name for path in tmp_path.iterdir()] == ["a_rois.zip"]
+    again = np.zeros_like(found)
+    for roi in roifile.roiread(tmp_path / "a_rois.zip"):
+        pixels = rasterized(roi, found.shape)
+        assert np.array_equal(pixels, found == int(roi.name))
+        again[pixels] = int(roi.name)
+        rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+        assert (roi.top, roi.bottom, roi.left, roi.right) == (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
+        simple = labels.connected(pixels).max() == 1 and len(outputs.outlines(pixels.astype(int))[1][0]) == 1
+        assert roi.composite != simple and (roi.roitype == roifile.ROI_TYPE.TRACED) == simple
+    assert np.array_equal(again, found)
+
+
+def test_a_square_has_the_corners_that_one_draws_by_hand(tmp_path):
+    found = np.zeros((8, 9), int)
+    found[2:4, 5:8] = 3
+    outputs.write_rois(tmp_path / "a.zip", found, {3: "a/b"})
+    (roi,) = roifile.roiread(tmp_path / "a.zip")
+    assert roi.name == "a/b" and sorted(map(tuple, roi.coordinates())) == [(5, 2), (5, 4), (8, 2), (8, 4)]
+    outputs.write_rois(tmp_path / "a.zip", 0 * found)
+    assert roifile.roiread(tmp_path / "a.zip") == []
+
+
+def test_regions_far_from_the_corner_keep_their_place(tmp_path):
+    for width in (40_000, 61_000):
+        found = np.zeros((3, width), np.uint8)
+        found[1, -5:-1] = 1
+        outputs.write_rois(tmp_path / "a.zip", found)
+        (roi,) = roifile.roiread(tmp_path / "a.zip")
+        assert np.max(roi.coordinates(), axis=0).tolist() == [width - 1, 2]
 
 
 def test_files_are_read_again(tmp_path):

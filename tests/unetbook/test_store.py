@@ -1,12 +1,21 @@
+import importlib.util
+import io
 import json
+import os
+import re
+import subprocess
+import sys
+import tracemalloc
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 import unetbook
-from unetbook import geometry, store, tiling, training
+from tools.inputs import PACKAGE
+from unetbook import __main__, geometry, kept, store, tiling, training
 from unetbook.nets import unet
 
 
@@ -175,3 +184,148 @@ def test_the_metadata_is_plain_json_in_the_archive(tmp_path):
     path = store.save(unet((None, None, 1), 1, filters=1, depth=1), tmp_path / "unet.keras", license="MIT")
     with zipfile.ZipFile(path) as archive:
         assert json.loads(archive.read("unetbook.json"))["license"] == "MIT"
+
+
+def rewritten(path, stored, **members):
+    """The stored file with other content in some members; ``None`` takes a member out."""
+    names = {"weights": "model.weights.h5", "config": "config.json", "passport": "unetbook.json"}
+    changed = {names.get(name, name): content for name, content in members.items()}
+    with zipfile.ZipFile(io.BytesIO(stored)) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in dict.fromkeys([*old.namelist(), *changed]):
+            content = changed.get(name, old.read(name) if name in old.namelist() else None)
+            if content is not None:
+                new.writestr(name, content)
+    return path
+
+
+def test_a_file_of_the_old_kind_is_told_with_the_way_to_a_new_one(tmp_path, capsys):
+    model = unet((None, None, 1), 1, filters=1, depth=1)
+    model.save_weights(tmp_path / "old.weights.h5")
+    with pytest.raises(
+        ValueError, match=r"old\.weights\.h5 is an HDF5 file \(\.h5\), and a \.keras file is needed: load it"
+    ):
+        store.load(tmp_path / "old.weights.h5")
+    command = ["predict", "--model", str(tmp_path / "old.weights.h5"), "--out", str(tmp_path / "out"), str(tmp_path)]
+    (tmp_path / "a.png").write_bytes(b"")
+    assert __main__.main(command) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "unetbook.Segmenter(keras.models.load_model(file)" in error
+
+
+def test_a_file_of_a_newer_keras_is_told_where_it_cannot_be_read(tmp_path, stored):
+    with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+        facts = json.loads(archive.read("unetbook.json"))
+        config = archive.read("config.json").decode()
+    unknown = config.replace("MaxPooling2D", "FastPooling2D")
+    newer = json.dumps({**facts, "keras": "99.1.0"})
+    path = rewritten(tmp_path / "new.keras", stored, config=unknown, passport=newer)
+    with pytest.raises(ValueError, match=rf"written by Keras 99\.1\.0, and {keras.__version__} is installed: install"):
+        store.load(path)
+    assert store.load(rewritten(path, stored, passport=newer)).count_params() > 0  # what can be read is read
+    for version in (facts["keras"], None, ["?"]):
+        path = rewritten(path, stored, config=unknown, passport=json.dumps({**facts, "keras": version}))
+        with pytest.raises(ValueError, match=r"cannot be loaded \(.*\): get it again from a source you trust"):
+            store.load(path)
+
+
+def test_a_missing_backend_is_told_in_one_line(tmp_path):
+    if importlib.util.find_spec("torch"):
+        pytest.skip("torch is installed")
+    command = [sys.executable, "-m", "unetbook", "predict", "--model", "nuclei", "--out", str(tmp_path), "a.png"]
+    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "torch"}, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "Keras computes with torch, which is not installed: install it, or name another" in done.stderr
+    code = "import unetbook\ntry: unetbook.load\nexcept ModuleNotFoundError as error: print(error)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "torch"}, capture_output=True, text=True)
+    assert "name another of tensorflow, jax, torch" in done.stdout
+    assert (
+        str(kept.without_backend(ModuleNotFoundError("No module named 'cv2'", name="cv2"))) == "No module named 'cv2'"
+    )
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch executed",)
+
+
+def test_pickled_arrays_and_other_members_are_refused_unread(tmp_path, stored, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pickled = io.BytesIO()
+    np.savez(pickled, weights=np.array([Evil()], object))
+    for name in ("model.weights.npz", "../../out.py", "assets/code.py"):
+        path = rewritten(tmp_path / "a.keras", stored, **{name: pickled.getvalue()})
+        with pytest.raises(ValueError, match=rf"a\.keras holds '{name}', which a network has no use for"):
+            store.load(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.keras"]
+
+
+def test_a_function_of_another_module_in_the_configuration_is_not_called(tmp_path, stored, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile(io.BytesIO(stored)) as archive:
+        config = json.loads(archive.read("config.json"))
+    call = {"class_name": "function", "module": "os", "config": "system", "registered_name": "system"}
+    gadget = {"module": "os", "class_name": "system", "config": {"command": "touch executed"}, "registered_name": None}
+    for place in (call, gadget):
+        changed = json.loads(json.dumps(config))
+        layer = next(one for one in changed["config"]["layers"] if one["class_name"] == "Activation")
+        layer["config"]["activation"] = place
+        path = rewritten(tmp_path / "a.keras", stored, config=json.dumps(changed))
+        with pytest.raises(ValueError, match=r"a\.keras cannot be loaded \(.*\): get it again from a source you trust"):
+            store.load(path)
+    changed = rewritten(tmp_path / "a.keras", stored, config=json.dumps(gadget))
+    with pytest.raises(ValueError, match=r"a\.keras cannot be loaded"):
+        store.load(changed)
+    assert not (tmp_path / "executed").exists()
+
+
+def peak_of(work):
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("member", ["weights", "config", "passport"])
+def test_an_archive_that_unpacks_to_more_than_a_network_is_refused_unread(tmp_path, stored, monkeypatch, member):
+    monkeypatch.setattr(kept, "LARGE", 10**6)
+    path = rewritten(tmp_path / "bomb.keras", stored, **{member: bytes(10**8)})
+    assert path.stat().st_size < 10**6
+
+    def refused():
+        for read in (store.load, store.passport):
+            with pytest.raises(
+                ValueError, match=r"bomb\.keras has 0\.\d MB and says that it unpacks to \d+ GB, which no"
+            ):
+                read(path)
+
+    assert peak_of(refused) < 10**7
+
+
+def test_arrays_larger_than_a_network_or_in_other_files_are_refused_unread(tmp_path, stored):
+    def weights(change):
+        content = io.BytesIO()
+        with h5py.File(content, "w") as file:
+            change(file)
+        return content.getvalue()
+
+    huge = weights(lambda file: file.create_dataset("vars/0", (10**6, 10**6), np.float32, chunks=True))
+    path = rewritten(tmp_path / "bomb.keras", stored, weights=huge)
+
+    def refused():
+        with pytest.raises(ValueError, match=r"bomb\.keras has 0\.0 MB and says that it unpacks to 3725 GB, which no"):
+            store.load(path)
+
+    assert peak_of(refused) < 10**8
+    secret = [(str(tmp_path / "secret"), 0, 40)]
+    outside = weights(lambda file: file.create_dataset("vars/0", (10,), np.float32, external=secret))
+    with pytest.raises(ValueError, match=r"out\.keras cannot be loaded \(its arrays lie in other files\)"):
+        store.load(rewritten(tmp_path / "out.keras", stored, weights=outside))
+
+
+def test_arrays_are_never_read_with_pickles():
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"allow_pickle\s*=\s*True|import pickle|pickle\.load|safe_mode\s*=\s*False", text), file

@@ -236,9 +236,9 @@ def test_a_dict_of_heads_gives_a_dict_of_arrays():
 def test_progress_is_shown_on_request(capsys):
     model, image = network(depth=1), picture(20, 20)
     tiling.predict(model, image, tile=24)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
     tiling.predict(model, image, tile=24, progress=True)
-    assert "9/9" in capsys.readouterr().out
+    assert "9/9" in capsys.readouterr().err
 
 
 def test_memory_is_bounded_by_tile_and_batch(tmp_path, monkeypatch):

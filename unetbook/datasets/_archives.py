@@ -4,8 +4,9 @@ import re
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from unetbook.datasets import _files
+from unetbook.images import AGAIN
 
+MOST = 2**30  # bytes of one file unpacked: no picture is that large
 OF_THE_SYSTEM = re.compile(r"(^|/)(\._|\.DS_Store|__MACOSX/)")  # macOS puts copies of names into archives
 
 
@@ -13,7 +14,7 @@ class Members:
     """Names and bytes of the files in ``path``, an archive or a folder.
 
     ``names`` are paths with forward slashes, sorted. Raises ``ValueError`` naming the archive that is damaged, and the
-    member whose path would leave the folder.
+    member whose path would leave the folder, or that says that it unpacks to more than ``MOST`` bytes.
     """
 
     def __init__(self, path: Path):
@@ -36,10 +37,13 @@ class Members:
             return (self.path / name).read_bytes()
         try:
             return self._zip.read(name)
-        except (
-            Exception
-        ) as error:  # BadZipFile, EOFError, zlib.error, RuntimeError (encrypted), NotImplementedError ...
-            raise ValueError(f"{self.where(name)} is damaged or cut short ({error}): {_files.AGAIN}") from error
+        except Exception as error:  # BadZipFile, EOFError, zlib.error, RuntimeError (encrypted) ...
+            raise ValueError(f"{self.where(name)} is damaged or cut short ({error}): {AGAIN}") from error
+
+    def check(self) -> None:
+        """Read each file of an archive once; ``ValueError`` naming the first that is damaged."""
+        for name in self.names:
+            self.read(name)
 
     def by_id(self, pattern) -> dict[str, str]:
         """The files whose name matches ``pattern``, by what its group ``id`` matched; two of one id are an error."""
@@ -85,7 +89,7 @@ def _opened(path):
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is damaged, cut short or no zip archive ({error}): {_files.AGAIN}") from error
+        raise ValueError(f"{path} is damaged, cut short or no zip archive ({error}): {AGAIN}") from error
 
 
 def _checked(member, path):
@@ -94,6 +98,11 @@ def _checked(member, path):
     if leaves or "\\" in name:
         raise ValueError(
             f"the member {name!r} of {path} has a path that may leave the folder: this is not the published archive; "
-            f"{_files.AGAIN}"
+            f"{AGAIN}"
+        )
+    if member.file_size > MOST:
+        raise ValueError(
+            f"the member {name!r} of {path} unpacks to {member.file_size / 2**30:.0f} GB, as it says: no picture "
+            f"is that large; {AGAIN}"
         )
     return member.filename

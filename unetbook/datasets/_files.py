@@ -1,18 +1,18 @@
 """Where real data is looked for, what to say when it is missing or damaged, and the samples that readers give."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tifffile
 
+from unetbook.images import AGAIN
+from unetbook.images.tiffs import complaints
+
 VARIABLE = "UNETBOOK_DATA"
-AGAIN = "remove it and get it again"
 
 
 class Sample(NamedTuple):
@@ -70,7 +70,10 @@ def find(folder: str, names, root, how_to_get: str) -> list[Path]:
         if not missing:
             return list(dict.fromkeys(found.values()))
         looked_at.append(f"{place / folder} (no {', '.join(missing)})")
-    raise FileNotFoundError(f"the data set {folder} was not found. Looked at: {'; '.join(looked_at)}. {how_to_get}")
+    raise FileNotFoundError(
+        f"the data set {folder} was not found. Looked at: {'; '.join(looked_at)}. To download it: "
+        f"python -m unetbook fetch {folder}. By hand: {how_to_get}"
+    )
 
 
 def _first(place, names) -> Path | None:
@@ -101,19 +104,3 @@ def sha256(path: Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def complaints():
-    """Collect, instead of printing, what tifffile logs as an error."""
-    messages = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = logging.getLogger("tifffile")
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield messages
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from unetbook import labels, normalize
-from unetbook.datasets import _archives, _files, _images
+from unetbook.datasets import _archives, _files
+from unetbook.images import reading
 
 FOLDER = "dsb2018"
 FILES = (("stage1_train.zip", "stage1_train"),)
@@ -63,8 +64,8 @@ def load(root=None, ids=None) -> _files.Samples:
     known = _archives.paired(images, masks, path)
 
     def sample(id_):
-        image = _images.image(members.read(images[id_]), members.where(images[id_]), channels=3)
-        each = (_images.mask(members.read(name), members.where(name), like=image) for name in masks[id_])
+        image = reading.image(members.read(images[id_]), members.where(images[id_]), channels=3)
+        each = (reading.mask(members.read(name), members.where(name), like=image) for name in masks[id_])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:

@@ -1,37 +1,38 @@
 """Your own images and masks, from two folders."""
 
-import re
+import os
 import warnings
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from unetbook import labels
-from unetbook.datasets import _files, _images
+from unetbook.datasets import _files, pairing
+from unetbook.images import reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-ENDING = re.compile(r"[_-](masks?|labels?|segmentation|gt)$", re.IGNORECASE)
 
 
 def load(images, masks, classes=None, instances=False) -> _files.Samples:
     """Pairs of image and mask, as a sequence that reads a sample when it is asked for.
 
     images, masks: two folders of PNG, JPEG, BMP or TIFF files (one picture a file; folders inside are not read).
-    ``cell.jpg`` pairs with a mask of the same stem, ``cell.png``, or of that stem and an ending: ``cell_mask.tif``,
-    ``cell-labels.png``; the endings are mask(s), label(s), segmentation and gt after ``_`` or ``-``, in small
-    or capital letters. Files without a partner are left out, and a warning names them.
+    ``cell.jpg`` pairs with a mask of the same stem, ``cell.png``, or of that stem and a word for masks:
+    ``cell_mask.tif``, ``cell-labels.png``, ``cell_cp_masks.png``, ``mask_cell.png`` (``pairing``). Files without a
+    partner are left out, and a warning names them.
 
-    Each sample is a ``Sample``: id (the image's stem), image float32 (H, W, 1) or (H, W, 3) in [0, 1], labels int32
-    (H, W). 8 bits are divided by 255 and 16 bits by 65535, also side by side; an opaque alpha channel is dropped; a
-    turn that a camera wrote into EXIF is ignored. All images must have the channels of the first one: gray and color
-    are not mixed. Masks are read by ``labels.as_labels(mask, classes)``; with ``instances`` their values are the
-    numbers of objects and stay as they are. A mask of background alone is fine; JPEG is read for 0/255 masks only. A
-    palette gives its colors: with ``instances`` or a number of classes it is refused, as are PNGs of 1, 2 or 4 bits.
+    Each sample is a ``Sample``: id (the image's stem), image float32 (H, W, C) in [0, 1], C being 1, 3 or what a
+    TIFF holds, labels int32 (H, W). 8 bits are divided by 255 and 16 bits by 65535, also side by side; an opaque alpha
+    channel is dropped; a turn that a TIFF or EXIF orientation tells is made, in images and masks alike, and a warning
+    says so. All images must have the channels of the first one: gray and color are not mixed. Masks are read by
+    ``labels.as_labels(mask, classes)``; with ``instances`` their values are the numbers of objects and stay as they
+    are. A mask of background alone is fine. Without classes and instances, black and one color are 0 and 1, and so is a
+    JPEG whose grays lie at edges, with a warning. A palette gives its colors: with ``instances`` or a number of classes
+    it is refused unless it is a ramp of gray.
 
     Raises ``FileNotFoundError`` or ``NotADirectoryError`` for a folder; ``ValueError`` that names the files when there
     are no pictures, no pairs, two masks of one image or two images of one mask, and, when the sample is read, when a
-    file is damaged, transparent, in CMYK, of another bit depth or number of channels, when sizes differ, and when the
+    file is damaged, a stack, transparent, in CMYK, of other numbers or channels, when sizes differ, and when the
     values of a mask are ambiguous, such as the grays that JPEG leaves.
     """
     if not isinstance(instances, (bool, np.bool_)):
@@ -42,7 +43,7 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
     image_files, mask_files = pictures_in(images), pictures_in(masks)
     if images.samefile(masks):
         raise ValueError(f"{images} is given for images and masks: put them into two folders")
-    pairs = _pairs(image_files, mask_files)
+    pairs = pairing.pairs(image_files, mask_files)
     if not pairs:
         raise ValueError(
             f"no mask in {masks} pairs with an image in {images} ({mask_files[0].name} and {image_files[0].name} are "
@@ -61,50 +62,57 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
                 f"{image_file} has {image.shape[2]} channel(s) and {first} has {channels}: save all images in gray, or "
                 "all in RGB"
             )
-        mask = _images.mask(mask_file.read_bytes(), mask_file, like=image, numbers=numbers)
-        jpeg = "JPEG changes values, save masks as PNG" if mask_file.suffix.lower() in (".jpg", ".jpeg") else ""
-        if jpeg and (instances or classes is not None):  # a changed value may look like another class or object
-            raise ValueError(f"{mask_file}: {jpeg}")
+        binary = classes is None and not instances
+        mask = reading.mask(mask_file.read_bytes(), mask_file, like=image, numbers=numbers, binary=binary)
         try:
             return _files.Sample(id_, image, object_numbers(mask) if instances else labels.as_labels(mask, classes))
         except ValueError as error:
-            raise ValueError(f"{mask_file}: {error}{jpeg and '; '}{jpeg}") from error
+            raise ValueError(f"{mask_file}: {error}") from error
 
     return _files.Samples(pairs, sample)
 
 
-def pictures_in(folder):
+def pictures_in(folder) -> list[Path]:
     """The picture files of a folder, sorted by name."""
+    _check_folder(folder)
+    pictures = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_picture(path.name)]
+    if not pictures:
+        inner = next((path for path in sorted(folder.iterdir()) if path.is_dir()), None)
+        hint = f"; folders inside are not read: give {inner} and others by name" if inner else ""
+        raise ValueError(_no_pictures(folder) + hint)
+    return pictures
+
+
+def pictures_below(folder, but=()) -> list[Path]:
+    """The picture files of a folder, sorted by name, then those of folders inside; not of hidden ones, nor of ``but``.
+
+    Raises errors as ``pictures_in`` does.
+    """
+    _check_folder(folder)
+    but, found = {Path(path).resolve() for path in but}, []
+    for place, inside, names in os.walk(folder):
+        inside[:] = sorted(n for n in inside if not n.startswith((".", "__")) and Path(place, n).resolve() not in but)
+        found += [Path(place, name) for name in sorted(names) if _is_picture(name)]
+    if not found:
+        raise ValueError(_no_pictures(folder))
+    return found
+
+
+def _check_folder(folder):
     if not folder.exists():
         raise FileNotFoundError(f"there is no folder {folder}")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give the folder that holds it")
-    found = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    pictures = [path for path in found if path.suffix.lower() in SUFFIXES]
-    if not pictures:
-        others = f", only {found[0].name} and the like" if found else ""
-        inner = next((path for path in sorted(folder.iterdir()) if path.is_dir()), None)
-        hint = f"; folders inside are not read: give {inner} and others by name" if inner else ""
-        raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}){others}{hint}")
-    return pictures
 
 
-def _pairs(images, masks) -> dict:
-    """Files (image, mask) by the image's stem; two partners of one file are an error."""
-    pairs, owners, by_stem = {}, {}, defaultdict(list)
-    for mask in masks:
-        for stem in {mask.stem, ENDING.sub("", mask.stem)}:
-            by_stem[stem].append(mask)
-    for image in images:
-        partners = by_stem[image.stem]
-        if len(partners) > 1:
-            raise ValueError(f"{image} pairs with two masks, {partners[0]} and {partners[1]}: keep one")
-        for mask in partners:
-            if mask in owners:
-                raise ValueError(f"{mask} pairs with two images, {owners[mask]} and {image}: keep one")
-            owners[mask] = image
-            pairs[image.stem] = (image, mask)
-    return pairs
+def _no_pictures(folder):
+    others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    told = f", only {others[0]} and the like" if others else ""
+    return f"{folder} holds no pictures ({', '.join(SUFFIXES)}){told}"
+
+
+def _is_picture(name):
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _warn_of_the_others(files, pairs, most=10):
@@ -116,7 +124,7 @@ def _warn_of_the_others(files, pairs, most=10):
 
 
 def _image(file):
-    return _images.image(file.read_bytes(), file)
+    return reading.image(file.read_bytes(), file)
 
 
 def object_numbers(mask) -> np.ndarray:

@@ -7,7 +7,8 @@ RGB images of several sizes, each with one mask of the lesion, which covers from
 from pathlib import Path
 
 from unetbook import labels
-from unetbook.datasets import _archives, _files, _images
+from unetbook.datasets import _archives, _files
+from unetbook.images import reading
 
 FOLDER = "isic2017"
 FILES = tuple((f"{name}.zip", name) for name in ("ISIC-2017_Validation_Data", "ISIC-2017_Validation_Part1_GroundTruth"))
@@ -49,8 +50,8 @@ def load(root=None, ids=None) -> _files.Samples:
     known = _archives.paired(images, masks, where)
 
     def sample(id_):
-        image = _images.image(pictures.read(images[id_]), pictures.where(images[id_]), channels=3)
-        mask = _images.mask(truths.read(masks[id_]), truths.where(masks[id_]), like=image)
+        image = reading.image(pictures.read(images[id_]), pictures.where(images[id_]), channels=3)
+        mask = reading.mask(truths.read(masks[id_]), truths.where(masks[id_]), like=image)
         try:
             return _files.Sample(id_, image, labels.as_labels(mask))
         except ValueError as error:

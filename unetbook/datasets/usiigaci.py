@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from unetbook import labels
-from unetbook.datasets import _archives, _files, _images
+from unetbook.datasets import _archives, _files
+from unetbook.images import reading
 
 FOLDER = "usiigaci"
 FILES = (("usiigaci.zip", "train"), ("usiigaci.zip", "val"))
@@ -56,8 +57,8 @@ def load(root=None, ids=None) -> _files.Samples:
     known = sorted(_archives.paired(images, masks, members.path), key=_number)
 
     def sample(id_):
-        image = _images.image(members.read(images[id_]), members.where(images[id_]), channels=1)
-        mask = _images.mask(members.read(masks[id_]), members.where(masks[id_]), like=image, numbers=True)
+        image = reading.image(members.read(images[id_]), members.where(images[id_]), channels=1)
+        mask = reading.mask(members.read(masks[id_]), members.where(masks[id_]), like=image, numbers=True)
         try:
             return _files.Sample(id_, image, without_crumbs(mask))
         except ValueError as error:

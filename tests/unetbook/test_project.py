@@ -1,0 +1,297 @@
+"""A folder of annotated pictures: what is found, what is chosen by rules, and a training from end to end."""
+
+import dataclasses
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+import unetbook
+from unetbook import __main__, project, scores
+from unetbook.datasets import synthetic
+from unetbook.project import found as finding
+from unetbook.project import judge, learn, plan, run
+
+SMALL = {"filters": 2, "depth": 2, "tile": 64, "batch": 2}
+CELLS = synthetic.cells(8, 96, seed=3)
+
+
+def write(folder, images, masks, names=None):
+    for place in ("images", "masks"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        name = names[number] if names else f"cell{number}.png"
+        cv2.imwrite(str(folder / "images" / name), np.round(255 * image).astype(np.uint8))
+        cv2.imwrite(str(folder / "masks" / name), mask)
+    return folder / "images", folder / "masks"
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Two folders: six drawn pictures, numbered cells, and one picture without a mask."""
+    images, objects = CELLS
+    places = write(tmp_path_factory.mktemp("cells"), images[:7], objects[:7].astype(np.uint16))
+    (places[1] / "cell6.png").unlink()
+    return places
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Networks and tiles of a test."""
+    made = plan.made
+
+    def smaller(found):
+        chosen, rows = made(found)
+        return dataclasses.replace(chosen, **SMALL), rows
+
+    monkeypatch.setattr(plan, "made", smaller)
+    monkeypatch.setattr(learn, "EPOCHS", 4)
+
+
+def test_what_is_found(cells):
+    pictures, found = finding.read(*cells)
+    assert (len(pictures), found.task, found.encoding) == (6, "objects", "numbers of objects")
+    assert found.sizes == [(96, 96)] * 6 and found.bits == [8] and found.channels == 1
+    assert found.counts == [len(np.unique(one)) - 1 for one in CELLS[1][:6]]
+    areas = np.concatenate([np.bincount(one.ravel())[1:] for one in CELLS[1][:6]])
+    assert found.diameter == pytest.approx(np.median(2 * np.sqrt(areas[areas > 0] / np.pi)))
+    assert [file.rsplit("/")[-1] for file in found.alone] == ["cell6.png"] and found.unlabeled == found.alone
+
+
+NUMBERS = [np.array([[0, 1, 1], [0, 0, 0], [2, 2, n]], np.uint8) for n in (0, 0, 3, 3)]
+CLASSES = [np.array([[0, 1, 0], [1, 0, 2], [0, 2, 1]], np.uint8)] * 4
+PIECES = [np.array([[255, 0, 255], [0, 0, 0], [255, 0, 0]], np.uint8)] * 4
+SPOT = [np.array([[0, 0, 0], [0, 255, 255], [0, 255, 0]], np.uint8)] * 4
+GRAY = [np.array([[0, 127, 0], [127, 0, 255], [0, 255, 127]], np.uint8)] * 4
+
+
+@pytest.mark.parametrize(
+    ("masks", "asked", "task", "encoding", "classes", "top"),
+    [
+        (NUMBERS, None, "objects", "numbers of objects", 2, 3),
+        (CLASSES, "classes", "classes", "numbers of classes", 3, 2),
+        (CLASSES, "objects", "objects", "numbers of objects", 2, 2),
+        (PIECES, "objects", "objects", "masks of 0 and 255, each piece an object", 2, 3),
+        (PIECES, "classes", "classes", "masks of 0 and 255", 2, 1),
+        (SPOT, None, "classes", "masks of 0 and 255", 2, 1),
+        (GRAY, "classes", "classes", "0 is class 0, 127 is class 1, 255 is class 2", 3, 2),
+    ],
+)
+def test_encodings_of_masks(tmp_path, masks, asked, task, encoding, classes, top):
+    places = write(tmp_path, np.full((4, 3, 3), 0.5), masks)
+    pictures, found = finding.read(*places, task=asked)
+    assert (found.task, found.encoding, found.classes) == (task, encoding, classes)
+    assert max(one.labels.max() for one in pictures) == top
+
+
+def test_a_class_keeps_its_number_where_another_is_missing(tmp_path):
+    masks = [GRAY[0], np.where(GRAY[0] == 127, 0, GRAY[0]).astype(np.uint8)]
+    pictures, _ = finding.read(*write(tmp_path, np.full((2, 3, 3), 0.5), masks), task="classes")
+    assert np.unique(pictures[1].labels).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("masks", "told"),
+    [
+        (CLASSES, "hold the values 0, 1, 2, which may number objects or name classes: say which, --task"),
+        (PIECES, "0 and 255 alone, in 3 pieces a picture: say whether"),
+        ([np.zeros((3, 3), np.uint8)] * 2, "marks anything"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(tmp_path, masks, told):
+    with pytest.raises(ValueError, match=told):
+        finding.read(*write(tmp_path, np.full((len(masks), 3, 3), 0.5), masks))
+
+
+def test_pictures_that_do_not_go_together(tmp_path):
+    images, masks = write(tmp_path, np.full((2, 3, 3), 0.5), NUMBERS[1:3])
+    cv2.imwrite(str(images / "cell1.png"), np.zeros((3, 3, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"cell1\.png has 3 channel\(s\) and .*cell0\.png has 1: .*--channels 0"):
+        finding.read(images, masks)
+    assert finding.read(images, masks, channels=[0])[1].channels == 1
+    cv2.imwrite(str(masks / "cell1.png"), np.full((3, 3, 3), (0, 9, 0), np.uint8))
+    with pytest.raises(ValueError, match=r"cell1\.png has colors"):
+        finding.read(images, masks, channels=[0])
+
+
+FOUND = finding.described([finding.Picture("a", CELLS[0][0], CELLS[1][0], "a")], "objects")._replace(
+    touching=0.2, solidity=0.95, diameter=20.0, agree=1.0, sizes=[(512, 600)] * 5
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "chosen"),
+    [
+        ({}, {"target": "gap", "w0": 10, "normalize": "bright_on_dark", "scale": 1, "tile": 128, "outputs": 2}),
+        ({"touching": 0.01}, {"target": "gap", "w0": 0}),
+        ({"touching": 0.5}, {"target": "distance", "outputs": 1}),
+        ({"touching": 0.5, "solidity": 0.8}, {"target": "border", "border_weight": 10, "outputs": 3}),
+        ({"agree": 0.9}, {"normalize": "stretched"}),
+        ({"diameter": 300.0}, {"scale": 0.12}),
+        ({"diameter": 75.0}, {"scale": 0.4, "tile": 192}),
+        ({"diameter": 3.0}, {"scale": 4}),
+        ({"task": "classes", "classes": 4, "reach": [0.9, 0.8]}, {"normalize": "as_it_is", "outputs": 4}),
+        ({"task": "classes", "reach": [0.9, 0.3]}, {"normalize": "stretched", "side": None}),
+        ({"task": "classes", "reach": [0.1, 0.1]}, {"normalize": "stretched"}),
+        ({"task": "classes", "diameter": 200.0}, {"side": 192, "tile": 192, "factor": 1}),
+    ],
+)  # fmt: skip
+def test_rules(changes, chosen):
+    made, rows = plan.made(FOUND._replace(**changes))
+    assert {name: getattr(made, name) for name in chosen} == chosen
+    assert all(len(row) == 3 and all(isinstance(cell, str) for cell in row) for row in rows)
+
+
+def test_a_split_keeps_groups_whole():
+    pictures = [finding.Picture(str(n), None, None, str(n // 3)) for n in range(15)]
+    for seed in range(5):
+        parts = run.split(pictures, seed)
+        groups = [{one.group for one in of} for of in parts.values()]
+        ids = [one.id for of in parts.values() for one in of]
+        assert all(groups) and sum(map(len, groups)) == 5 and sorted(ids) == sorted(one.id for one in pictures)
+    with pytest.raises(ValueError, match="2 groups cannot be split into three parts"):
+        run.split([one._replace(group=str(number % 2)) for number, one in enumerate(pictures)], 0)
+
+
+def test_groups_are_found_in_names_or_in_pictures(tmp_path):
+    names = [f"p{n // 2}-s{n}.png" for n in range(4)]
+    places = write(tmp_path, CELLS[0][:4], CELLS[1][:4].astype(np.uint16), names)
+    assert [one.group for one in finding.read(*places, group_by=r"^(p\d)")[0]] == ["p0", "p0", "p1", "p1"]
+    with pytest.raises(ValueError, match="'patient' is not found in 'p0-s0'"):
+        finding.read(*places, group_by="patient")
+    pictures, _ = finding.read(*places)
+    assert run.grouped(pictures, None)[1][1] == "4"
+    again, row = run.grouped([*pictures, pictures[0]._replace(id="copy", group="copy")], None)
+    assert row[1] == "4" and again[0].group == again[-1].group
+
+
+def test_from_a_folder_to_a_report(cells, small, tmp_path, capsys):
+    out = tmp_path / "cells.keras"
+    arguments = ["--images", str(cells[0]), "--masks", str(cells[1]), "--out", str(out), "--minutes", "0.001"]
+    assert __main__.main(["train", *arguments, "--names", "cell"]) == 0
+    told = capsys.readouterr().out
+    assert all(part in told for part in ("found:", "numbers of objects", "chosen:", "4 train, 1 validation, 1 test"))
+    network = unetbook.load(out)
+    passport = network.passport
+    assert passport["classes"] == ["background", "cell"] and network.finds_objects and passport["test_pictures"] == 1
+    assert passport["normalize"] == "bright_on_dark" and set(passport["scores"]) == {
+        "f1", "dice", "count_error", "area_error",
+    }  # fmt: skip
+    assert network(CELLS[0][7]).shape == (96, 96)
+    page = out.with_suffix(".html").read_text(encoding="utf-8")
+    assert "http" not in page and "cell6.png" in page and page.count("<h2>") == 7
+    assert all(re.search(r'alt="[^"]+"', image) for image in re.findall("<img[^>]*>", page))
+    assert f"{passport['scores']['f1']:.3f}" in page
+    assert not out.with_suffix(".training").exists()
+    assert __main__.main(["train", *arguments]) == 1 and "is there already" in capsys.readouterr().err
+
+
+def test_a_stopped_training_goes_on_to_the_same_network(cells, small, tmp_path, monkeypatch):
+    whole = project.train_folder(*cells, tmp_path / "whole.keras", minutes=0.001, tell=str)
+    out, end = tmp_path / "stopped.keras", learn._Learner.on_epoch_end
+
+    def stop(self, epoch, logs=None):
+        end(self, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learn._Learner, "on_epoch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            project.train_folder(*cells, out, minutes=0.001, tell=str)
+    assert not out.exists()
+    with pytest.raises(ValueError, match=r"stopped\.training holds a training that was begun with other parts, seed"):
+        project.train_folder(*cells, out, minutes=0.001, seed=1, tell=str)
+    told = []
+    again = project.train_folder(*cells, out, minutes=0.001, tell=told.append)
+    assert any("goes on after epoch 2" in line for line in told)
+    for one, other in zip(whole.segmenter.model.get_weights(), again.segmenter.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert again.scores == whole.scores
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({"target": "distance"}, None),
+        ({"target": "border", "border_weight": 10.0, "scale": 0.5}, None),
+        ({"target": "classes", "side": 64}, None),
+        ({"target": "gap", "w0": 10.0}, "one"),
+    ],
+    ids=str,
+)
+def test_every_target_is_learned_and_read(changes, start, tmp_path):
+    """A few steps of each target, with the pictures' scale or in a square, and from another network's weights."""
+    task = "classes" if changes["target"] == "classes" else "objects"
+    numbered = CELLS[1] if task == "objects" else (CELLS[1] > 0).astype(np.int32)
+    pictures = [
+        finding.Picture(str(n), image, known, str(n))
+        for n, (image, known) in enumerate(zip(CELLS[0][:4], numbered[:4], strict=True))
+    ]
+    found = finding.described(pictures, task)
+    chosen = dataclasses.replace(plan.Plan("gap", 2, "bright_on_dark", 1, **SMALL), **changes)
+    given = None
+    if start:
+        other = learn.network(dataclasses.replace(chosen, target="classes", classes=3))
+        given = unetbook.Segmenter(other, {"classes": ["a", "b", "c"]})
+        tuned, rows = plan.started(chosen, [("network", "", "")], given, start)
+        assert tuned.learning_rate == plan.TUNED and [row[0] for row in rows] == ["start"]
+        network = learn.network(tuned, other)
+        np.testing.assert_array_equal(network.get_weights()[0], other.get_weights()[0])
+        assert network.output_shape[-1] == 2
+    parts = {"train": pictures[:2], "validation": pictures[2:3], "test": pictures[3:]}
+    state = learn.begun(tmp_path / "run", {}) | {"steps": 4, "each": 2}
+    judged = run.trained(parts, chosen, state, tmp_path / "run", found, minutes=1, start=given, bar=False)
+    answer = judged.answers["3"]
+    assert answer.shape == (96, 96) and answer.dtype == np.int32
+    assert np.array_equal(judged.segmenter(pictures[3].image), answer)
+    assert ("f1" in judged.scores) == (task == "objects") and len(judged.baselines) == 1
+    assert len(state["loss"]) == 2 and state["loss"][1] < 2 * state["loss"][0]
+
+
+def test_perfect_answers_score_perfectly_and_intervals_hold_the_mean():
+    pictures = [finding.Picture(str(n), CELLS[0][n], CELLS[1][n], str(n // 2)) for n in range(6)]
+    rows = judge.scored([one.labels for one in pictures], pictures, "objects")
+    scored = judge.together(rows, "objects")
+    assert [of["mean"] for of in scored.values()] == [1, 1, 0, 0]
+    half = [one.labels * (number > 2) for number, one in enumerate(pictures)]
+    empty = judge.together(judge.scored(half, pictures, "objects"), "objects")
+    assert all(of["low"] <= of["mean"] <= of["high"] and of["low"] < of["high"] for of in empty.values())
+    assert judge.together(rows[:2], "objects")["f1"] == {"mean": 1.0, "low": None, "high": None}  # one group
+
+
+def test_the_baseline_finds_what_is_easy():
+    pictures = [
+        finding.Picture(str(n), (CELLS[1][n, ..., None] > 0) * np.float32(0.6), CELLS[1][n], "") for n in range(3)
+    ]
+    for invert in (False, True):
+        shown = [one._replace(image=1 - one.image) if invert else one for one in pictures]
+        answers = judge.without_a_network(shown, shown, finding.described(shown, "objects"))
+        (found,) = answers.values()
+        assert all(scores.dice(one.labels > 0, answer > 0) > 0.99 for one, answer in zip(shown, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"out": "x.h5"}, r"ends in \.keras: give x\.keras instead"),
+        ({"minutes": 0}, "minutes must be a positive number"),
+        ({"names": ["a", "b"]}, r"1 name\(s\) are needed"),
+        ({"start": "nucleus"}, "did you mean 'nuclei'"),
+    ],
+)
+def test_wrong_options(cells, tmp_path, options, told):
+    with pytest.raises(ValueError, match=told):
+        project.train_folder(*cells, **({"out": tmp_path / "x.keras"} | options), tell=str)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_pictures(cells, tmp_path):
+    for place in cells:
+        shutil.copytree(place, tmp_path / place.name)
+    for name in ("cell0.png", "cell1.png"):
+        (tmp_path / "masks" / name).unlink()
+    with pytest.raises(ValueError, match="4 annotated pictures are too few to learn from and to judge: annotate 5"):
+        project.train_folder(tmp_path / "images", tmp_path / "masks", tmp_path / "x.keras", tell=str)
