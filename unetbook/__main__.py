@@ -80,7 +80,7 @@ def _parser():
         help="of the pictures, from 0, as the network wants them: 2 or 2,0,1",
     )
     command.add_argument(
-        "--ground", choices=("dark", "light"), help="of the pictures, where the network's look is wrong"
+        "--ground", choices=("dark", "light"), help="of the pictures, where what is taken for it is wrong"
     )
     command.add_argument("--stretch", action="store_true", help="gray values to the full range, as of 12 bits in 16")
     command.add_argument("pictures", nargs="+", help="PNG, JPEG, BMP or TIFF pictures, stacks, or folders of them")
@@ -137,8 +137,7 @@ def _predict(options) -> int:
     application.pictures(options.pictures, options.out)  # before the network is loaded: a wrong path is told at once
     network = segmenter.load(options.model)
     more = {"table": options.table, "geojson": options.geojson, "rois": options.rois, "pixel_size": options.pixel_size}
-    more["channels"] = options.channels
-    more |= {"ground": options.ground, "stretch": options.stretch}
+    more |= {"channels": options.channels, "ground": options.ground, "stretch": options.stretch}
     done = application.predict(network, options.pictures, options.out, options.once, options.submission, **more)
     return _finished(done, f"written to {options.out}")
 

@@ -82,12 +82,12 @@ def predict(
     segmenter: of ``unetbook.load``. Names are the pictures' (``pictures``). Labels are 16-bit numbers, or a 32-bit TIFF
     from 65,536 objects on. Each slice of a stack is labeled by itself, in two dimensions: its labels are a TIFF with
     the axes of the stack, and its overlay shows the middle slice. channels: indices of the pictures' channels, in the
-    network's order. pixel_size: micrometers, in place of what the files say; kept in the labels. ground, stretch: as a
-    ``Segmenter`` takes them.
+    network's order. pixel_size: micrometers, in place of what the files say; kept in the labels. ground, stretch: as
+    a ``Segmenter`` takes them.
 
     csv_file: also write a submission (``unetbook.submission``) of the pictures that were read. report: called with a
-    line of progress for each picture, which also tells what normalization did. table: also write ``<name>_table.csv``,
-    a row an object (``outputs.table``), with the place in a stack, from 0, in columns of its axes. geojson: also
+    line of progress for each picture, which also says what normalization did. table: also write ``<name>_table.csv``, a
+    row an object (``outputs.table``), with the place in a stack, from 0, in columns of its axes. geojson: also
     ``<name>.geojson``, outlines that QuPath opens; rois: ``<name>_rois.zip``, those for ImageJ.
 
     Returns what was found in each picture, in words, and the problems; of a picture that could not be done, no results
@@ -103,7 +103,7 @@ def predict(
     if csv_file:
         drafts.check_target(csv_file)
     Path(out).mkdir(parents=True, exist_ok=True)
-    done, rows, look = {}, {}, {"ground": ground, "stretch": stretch}
+    done, rows = {}, {}
     for number, (file, name) in enumerate(names.items(), start=1):
         line, target = f"[{number}/{len(names)}] {naming.printable(file)}", Path(out) / name
         try:
@@ -111,10 +111,10 @@ def predict(
             if csv_file and picture.axes:
                 raise ValueError(f"{file} is a stack, and a submission holds single pictures: leave --submission out")
             size = pixel_size or picture.pixel_size
-            found = labeled(segmenter, picture, once, channels, file, **look)
-            middle = tuple(count // 2 for count in picture.stack)
-            told = segmenter.described(picture.image(middle), channels=channels, **look)
+            look = {"channels": channels, "ground": ground, "stretch": stretch}
+            found, looked = labeled(segmenter, picture, once, file, **look)
             images.write_labels(target.parent, target.name, found, picture.axes, size)
+            middle = tuple(count // 2 for count in picture.stack)
             shown = outputs.overlay(outputs.visible(picture.image(middle), channels), found[middle])
             images.write_png(f"{target}_overlay.png", np.round(255 * shown).astype(np.uint8)[..., ::-1])
             if table:
@@ -132,8 +132,8 @@ def predict(
                     Path(f"{target}{ending}").unlink()
             report(f"{line}: NOT done")
             continue
-        told = _told(file, name, picture, pixel_size) + told
-        done[file] = "; ".join([_in_words(found, segmenter, picture), *told])
+        words = [_in_words(found, segmenter, picture), *_told(file, name, picture, pixel_size), *looked]
+        done[file] = "; ".join(words)
         if csv_file:
             rows[ids[file]] = labels.rle_rows(found)
         report(f"{line}: {done[file]}")
@@ -145,11 +145,12 @@ def predict(
     return Done(done, problems)
 
 
-def labeled(segmenter, picture, once=False, channels=None, where="the picture", **look) -> np.ndarray:
+def labeled(segmenter, picture, once=False, where="the picture", channels=None, **look) -> tuple[np.ndarray, list]:
     """Labels int32 (..., H, W) of a picture, or of each slice of a stack by itself (``images.Picture``).
 
-    look: ``ground`` and ``stretch``, as the segmenter takes them. Raises ``ValueError`` for channels that do not fit
-    the network and for what memory cannot hold.
+    look: ground and stretch, as a ``Segmenter`` takes them. Also returns what normalization did, in words.
+
+    Raises ``ValueError`` for channels that do not fit the network and for what memory cannot hold.
     """
     wanted, there = segmenter.model.input_shape[-1], picture.pixels.shape[-1]
     if channels is None and there != wanted and not {wanted, there} <= {1, 3}:
@@ -159,13 +160,15 @@ def labeled(segmenter, picture, once=False, channels=None, where="the picture", 
             f"--channels {','.join(str(min(n, there - 1)) for n in range(wanted))}{pages}"
         )
     found = np.zeros(picture.pixels.shape[:-1], np.int32)
-    slices = list(np.ndindex(picture.stack))
+    slices, told = list(np.ndindex(picture.stack)), Counter()
     for index in progress.bar(len(slices), "slice", shown=None if len(slices) > 1 else False, iterable=slices):
         image = picture.image(index)
         _check_memory(image)
         large = image.shape[0] * image.shape[1] > LARGE
+        told.update(segmenter.described(image, channels=channels, **look))
         found[index] = segmenter(image, once=once, progress=large, channels=channels, **look)
-    return found
+    some = [f"{text} in {count} of {len(slices)} slices" for text, count in told.items()]
+    return found, list(told) if set(told.values()) <= {len(slices)} else some[:3]
 
 
 def _ids(names):

@@ -40,7 +40,7 @@ def passport(path) -> dict:
             raise ValueError
     except Bomb:
         raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, RecursionError):
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError):  # of members that are encrypted, too
         raise ValueError(f"{path} is damaged or no .keras file: get it again") from None
     except KeyError:
         raise ValueError(f"{path} holds no {MEMBER}: it was not written by unetbook.store.save. {_AGAIN}") from None

@@ -68,6 +68,8 @@ class Study:
     def __init__(self, name: str, path: Path):
         self.name, self.path = name, path
         self.summary: dict = _read(path, self._cure())  # all of the JSON file
+        if problem := _problem(self.summary):
+            raise ValueError(f"{path} was cut short or changed ({problem}). {self._cure()}")
         self.arms: list[str] = list(self.summary["arms"])
         self.settings: dict = self.summary["settings"]  # of each arm, unless its changes say otherwise
         self.pairs: list[tuple] = [tuple(pair) for pair in self.summary["pairs"]]
@@ -162,26 +164,58 @@ class Study:
         path, count = table_path(self.path.parent, self.name, table), self.summary["tables"][table]
         if not path.is_file():
             raise FileNotFoundError(f"{path} is not there. {self._cure()}")
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = list(csv.reader(file)) or [[]]
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                header, *lines = list(csv.reader(file)) or [[]]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} was changed ({error}). {self._cure()}") from None
         for number, line in enumerate(lines, start=2):
             if len(line) != len(header):
                 raise ValueError(f"{path} has {len(line)} cells in line {number}, not {len(header)}. {self._cure()}")
         if len(lines) != count:
             raise ValueError(f"{path} has {len(lines)} rows, and {self.path.name} tells of {count}. {self._cure()}")
+        if not {"arm", "seed"} <= set(header) or len(set(header)) < len(header):
+            raise ValueError(f"{path} has the header {','.join(header)[:99]!r}, without arm and seed. {self._cure()}")
         typed = [str if name in WORDS else _number for name in header]
-        rows = [[one(cell) for one, cell in zip(typed, line, strict=True)] for line in lines]
+        try:
+            rows = [[one(cell) for one, cell in zip(typed, line, strict=True)] for line in lines]
+        except ValueError as error:
+            raise ValueError(f"{path} was changed ({error}). {self._cure()}") from None
         return [{name: cell for name, cell in zip(header, row, strict=True) if cell is not None} for row in rows]
 
     def _cure(self):
         return f"Get it again: git checkout {self.path.parent}, or make it anew: python -m studies run {self.name}"
 
 
+class _Named(dict):
+    """An object of a JSON file: a name that it lacks is an error that tells the file and those that it has."""
+
+    def __init__(self, values, path):
+        super().__init__(values)
+        self.path = path
+
+    def __missing__(self, name):
+        raise ValueError(f"{self.path} has no {name!r} beside {', '.join(self)}"[:400])
+
+
 def _read(path, cure):
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return json.loads(path.read_text(encoding="utf-8"), object_hook=lambda values: _Named(values, path))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} was cut short or changed ({error}). {cure}") from None
+
+
+def _problem(summary):
+    """What is not as in the summary of a study; ``None`` for a whole one."""
+    try:
+        summary["differences"], summary["machines"], summary["tables"], summary["settings"].items()
+        [list(pair) for pair in summary["pairs"]]
+        for arm in summary["arms"].values():
+            arm["changes"].items()
+            for seed, entry in arm["seeds"].items():
+                int(seed), entry["machine"], entry.items()
+    except (ValueError, TypeError, AttributeError) as error:
+        return error
 
 
 def _values(row):

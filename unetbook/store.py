@@ -81,7 +81,7 @@ def load(path):
     except kept.Bomb:
         raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         fix, wrote = "get it again from a source you trust", metadata.get("keras")
         if _version(wrote) > _version(keras.__version__):
             fix = f"it was written by Keras {wrote}, and {keras.__version__} is installed: install that or a newer one"
