@@ -214,6 +214,8 @@ class _Run:
         task, values = self.task, self.values[arm]
         learned = {name: ids for name, ids in (parts or {}).items() if name in ("train", "validation")}
         digest = hashlib.sha256(json.dumps(records.plain(learned), sort_keys=True).encode()).hexdigest()
+        if hasattr(task, "learned"):  # it trains in a way of its own
+            return task.learned(data, parts, read, seed, folder, bar)
         starts = "" if values.get("start", "random") == "random" else records.sha256(arms_of.encoder_file())
         fingerprint = Fingerprint(self.study.name, seed, _trains(values), self.files, digest, starts)
         state = State.of(folder, fingerprint, read.get("precision", "float32"))

@@ -31,6 +31,7 @@ class Settings:
     deep_supervision: bool = UNSET
     alpha: float = UNSET  # width of an encoder
     start: Literal["random", "frozen", "fine-tuned"] = UNSET  # an encoder's weights
+    weights_of: str | None = UNSET  # a kept network that a training on a folder starts from
 
     # The pictures.
     pictures: tuple[str, ...] = UNSET  # functions of unetbook.datasets.synthetic
@@ -39,6 +40,7 @@ class Settings:
     training_pictures: int = UNSET
     learned_pictures: int = UNSET  # the first of these
     test_pictures: int = UNSET
+    annotated: int = UNSET  # pictures that are drawn, to learn from and to choose on
     side: int = UNSET  # pixels of the square that real pictures are squeezed to
     normalize: str = UNSET  # a rule of unetbook.normalize
     left_out: Literal["nothing", "kind", "as many at random"] = UNSET  # of training and validation

@@ -8,6 +8,7 @@ from studies.settings import checked
 FIVE = (0, 1, 2, 3, 4)
 ADAM = {"optimizer": "adam", "learning_rate": 2e-3, "schedule": "cosine"}
 TASKS = ("membranes", "nuclei", "lesions", "touching", "synthetic")
+TASKS += ("budget_nuclei", "budget_touching", "budget_lesions")
 
 
 @dataclasses.dataclass(frozen=True)
