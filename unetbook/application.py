@@ -131,7 +131,7 @@ def predict(
                 Path(f"{target}{ending}").unlink(missing_ok=True)
             report(f"{line}: NOT done")
             continue
-        words = [_in_words(found, segmenter, picture), *looked, *_told(file, name, picture, pixel_size)]
+        words = [_in_words(found, segmenter, picture), *_told(file, name, picture, pixel_size), *looked]
         done[file] = "; ".join(words)
         if csv_file:
             rows[ids[file]] = labels.rle_rows(found)
