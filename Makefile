@@ -12,7 +12,7 @@ JAX_BIN := $(subst .venv,.venv-jax,$(BIN))
 COMPILE := compile --quiet --universal --python-version 3.11 --fork-strategy fewest --emit-build-options --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book test portability lab chapters pages study-pages spread benchmarks hero logo lock clean
+.PHONY: help environment book test portability lab chapters pages study-pages spread benchmarks fuzz hero logo lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ spread: environment ## measure how much the promised numbers vary, for their tol
 
 benchmarks: environment ## speed against peers, into results/benchmarks.json (on a quiet machine)
 	@$(BIN)/python -m benchmarks
+
+fuzz: environment ## files and arrays changed at random, 500 times each kind (COUNT=5000: more)
+	@UNETBOOK_FUZZ=$(or $(COUNT),500) $(BIN)/python -m pytest -q tests/unetbook/test_fuzz.py
 
 hero: environment ## draw the picture of the README again
 	@$(BIN)/python -m tools.hero

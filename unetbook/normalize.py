@@ -108,8 +108,8 @@ def _bend(gray):
     smooth = cv2.GaussianBlur(gray, (0, 0), SMOOTH)
     down, across = np.gradient(smooth)
     slope = np.hypot(across, down)
-    least = max(np.quantile(slope, 1 - EDGES), np.quantile(slope, 0.999) / 4, 1e-5)  # the last is above rounding
-    edges = slope >= least
+    many, steepest = np.quantile(slope, [1 - EDGES, 0.999])
+    edges = slope >= max(many, steepest / 4, 1e-5)  # the last is above rounding
     if not edges.any():
         return 0.0, 1.0
     (down2, mixed), across2 = np.gradient(down), np.gradient(across, axis=1)

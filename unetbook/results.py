@@ -208,12 +208,11 @@ def _read(path, cure):
 def _problem(summary):
     """What is not as in the summary of a study; ``None`` for a whole one."""
     try:
-        summary["differences"], summary["machines"], summary["tables"], summary["settings"].items()
+        summary["differences"], summary["tables"], summary["settings"].items()
         [list(pair) for pair in summary["pairs"]]
         for arm in summary["arms"].values():
-            arm["changes"].items()
             for seed, entry in arm["seeds"].items():
-                int(seed), entry["machine"], entry.items()
+                int(seed), entry.items()
     except (ValueError, TypeError, AttributeError) as error:
         return error
 

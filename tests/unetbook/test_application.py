@@ -607,6 +607,19 @@ def test_a_stack_is_labeled_slice_by_slice(axes, options, model_file, tmp_path, 
     assert "is a stack, and a submission holds single pictures" in capsys.readouterr().err
 
 
+def test_what_was_done_to_the_slices_of_a_stack_is_counted(model_file, tmp_path, capsys):
+    pixels = squares(3)
+    pixels[1] = 255 - pixels[1]
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", pixels, imagej=True, metadata={"axes": "ZYX"})
+    for options, told in (
+        ([], "; taken for dark ground in 2 of 3 slices; taken for light ground, inverted in 1 of 3 slices\n"),
+        (["--ground", "dark"], "; dark ground\n"),
+    ):
+        assert run(model_file, tmp_path / "out", tmp_path / "in/a.tif", options=options) == 0
+        assert told in capsys.readouterr().out
+
+
 def test_channels_of_a_picture_go_to_those_of_the_network(model_file, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     pixels = np.zeros((5, 24, 32), np.uint8)

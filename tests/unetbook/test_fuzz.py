@@ -28,12 +28,8 @@ import tifffile
 from PIL import Image
 
 from unetbook import doubts, instances, kept, labels, results, scores, store, weightmap
+from unetbook import images as reader
 from unetbook.nets import unet
-
-try:
-    from unetbook import images as reader
-except ImportError:
-    from unetbook.datasets import _images as reader
 
 COUNT = int(os.environ.get("UNETBOOK_FUZZ", 40))
 SECONDS = 10  # for one case, on a busy machine; most take a millisecond
@@ -181,6 +177,8 @@ UNSURE = {
     "TIFF, deflate": lambda: by_tifffile(picture(3), compression="zlib", rowsperstrip=8),
     "TIFF, LZW": lambda: by_pillow(picture(3), "TIFF", compression="tiff_lzw"),
     "TIFF, PackBits": lambda: by_pillow(picture(), "TIFF", compression="packbits"),
+    "TIFF, zstd": lambda: by_tifffile(picture(3), compression="zstd", bigtiff=True),
+    "TIFF, tiles": lambda: by_tifffile(picture(dtype=np.uint16), compression="lzw", predictor=True, tile=(16, 16)),
     "TIFF, JPEG": lambda: by_tifffile(picture(), compression="jpeg"),
 }
 NUMBERS = {
@@ -198,7 +196,7 @@ def made_up(shown):
 def test_pictures(kind, make):
     data = make()
     whole = reader.image(data, NAME)
-    assert not made_up(whole) and whole.min() > 0
+    assert whole.shape[:2] == (SIDE, SIDE + 8) and not made_up(whole) and whole.min() > 0
 
     def case(rng):
         shown = reader.image(changed(data, rng), NAME)
@@ -223,6 +221,14 @@ def test_label_images(kind, make):
         return "made up zeros" if found.ndim == 2 and (found == 0).all(axis=1).any() else ""
 
     tried(kind, case)
+
+
+def test_a_list_of_damaged_pages_without_end_is_left():
+    """A change found here: tifffile logged errors for minutes."""
+    rng = np.random.default_rng((zlib.crc32(b"labels in TIFF"), 214))
+    data = changed(NUMBERS["labels in TIFF"](), rng)
+    with limited(), pytest.raises(ValueError, match=f"{NAME} is damaged or cut short"):
+        reader.mask(data, NAME, numbers=True)
 
 
 # --- arrays of labels ---

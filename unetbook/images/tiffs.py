@@ -18,6 +18,7 @@ JPEGS = {6, 7, 34892, 33007}  # compressions whose YCbCr tifffile decodes to RGB
 KNOWN = {PHOTOMETRIC.SEPARATED: "CMYK, the colors of print", PHOTOMETRIC.YCBCR: "YCbCr, without JPEG"}
 ENDED = {7, 33003, 33005, 34712}  # JPEG and JPEG 2000, whose data end in a mark
 ALPHA = (1, 2)  # of ExtraSamples; 0 is a channel of no stated meaning
+MANY = 100  # errors of one file, after which the others do not count
 UNKNOWN = "IQ"  # letters that tifffile gives to pages of which the file says nothing
 
 
@@ -45,10 +46,16 @@ def picture(data) -> Picture:
 
 @contextmanager
 def complaints():
-    """Collect, instead of printing, what tifffile logs as an error."""
+    """Collect, instead of printing, what tifffile logs as an error; ``ValueError`` where that does not end."""
     messages = []
+
+    def emit(record):
+        messages.append(record.getMessage())
+        if len(messages) > MANY:  # a list of pages that runs in a circle of damaged ones
+            raise ValueError(messages[0])
+
     handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: messages.append(record.getMessage())
+    handler.emit = emit
     logger = logging.getLogger("tifffile")
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
