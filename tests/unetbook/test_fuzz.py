@@ -4,9 +4,10 @@
 and number alone: a failure is found again by the kind and number that the message tells.
 
 What is right: where a format has checksums (PNG, model files), what was stored, exactly, or an error. Other formats
-cannot know: a changed byte of their pixels is another pixel, a changed header another size, and a JPEG decoder conceals
-what is broken. There, the answer must be a picture in [0, 1] without zeros where pixels were: no pixel is black, so
-that rows of 0 are made up by a decoder that went on where it should have stopped.
+cannot know: a changed byte of their pixels is another pixel, and a changed header another size. There, the answer must
+be a picture in [0, 1] without zeros where pixels were: no pixel is black, so that rows of 0 are made up by a decoder
+that went on where it should have stopped. Only of JPEG less is asked: in it a change of one block moves the gray of all
+that follow, down to black, and no decoder tells.
 """
 
 import contextlib
@@ -204,7 +205,7 @@ def test_pictures(kind, make):
             return f"no picture: {shown.dtype} {shown.shape}"
         if kind in SURE and not np.array_equal(shown, whole):
             return f"other pixels: {np.mean(shown != whole) if shown.shape == whole.shape else shown.shape}"
-        return f"made up rows, of {shown.shape}" if made_up(shown) else ""
+        return f"made up rows, of {shown.shape}" if "JPEG" not in kind and made_up(shown) else ""
 
     tried(kind, case)
 
