@@ -5,6 +5,7 @@ import importlib
 import logging
 import re
 import sys
+import warnings
 
 from unetbook import kept, results
 
@@ -193,5 +194,11 @@ def _finished(done, what) -> int:
     return 1 if done.problems or not done.values else 0
 
 
+def _in_one_line(message, *where, **more) -> str:
+    """A warning without the line of code that gave it, which says nothing to who typed a command."""
+    return f"unetbook: {message}\n"
+
+
 if __name__ == "__main__":
+    warnings.formatwarning = _in_one_line
     sys.exit(main())

@@ -53,8 +53,8 @@ def learned(data, parts, settings, seed, folder, bar, task, image_and_labels):
     state |= {"steps": settings.steps * settings.epochs, "each": settings.steps}
     state.setdefault("came_from", provenance())
 
-    def shared(steps, unit):
-        return _Shared(bar)
+    def shared(steps, unit, iterable=None):
+        return _Shared(bar) if iterable is None else iterable
 
     judged = run.trained(pictures, plan, state, folder, found, minutes=0, seed=seed, start=given, bar=shared)
     known = {

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -778,3 +780,23 @@ def test_stacks_are_scored_slice_by_slice(model_file, tmp_path, capsys):
     images.write_labels(tmp_path / "truth", "a", truth[:2], "Z")
     (problem,) = comparison.score(tmp_path / "truth", tmp_path / "out").problems.values()
     assert "a_labels.tif is 3 x 32 x 24 pixels and its truth 2 x 32 x 24: labels must have the size" in problem
+
+
+def test_a_warning_on_the_command_line_is_one_line(tmp_path):
+    for place in ("truth", "found"):
+        (tmp_path / place).mkdir()
+        cv2.imwrite(
+            str(tmp_path / place / "a.png"), np.kron(np.eye(2, dtype=np.uint8) * 255, np.ones((8, 8), np.uint8))
+        )
+    command = [
+        sys.executable,
+        "-m",
+        "unetbook",
+        "score",
+        "--truth",
+        tmp_path / "truth",
+        "--predicted",
+        tmp_path / "found",
+    ]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
+    assert len(told) == 2 and all(re.fullmatch(r"unetbook: .*a\.png holds 0 and 255 alone: .*", line) for line in told)

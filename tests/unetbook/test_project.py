@@ -161,12 +161,15 @@ def test_groups_are_found_in_names_or_in_pictures(tmp_path):
     assert [one.group for one in finding.read(*places, group_by=r"^(p\d)")[0]] == ["p0", "p0", "p1", "p1"]
     with pytest.raises(ValueError, match="'patient' is not found in 'p0-s0'"):
         finding.read(*places, group_by="patient")
+    with pytest.raises(ValueError, match=r"--group-by '\(p' is no regular expression"):
+        finding.read(*places, group_by="(p")
     pictures, _ = finding.read(*places)
     assert run.grouped(pictures, None)[1][1] == "4"
     again, row = run.grouped([*pictures, pictures[0]._replace(id="copy", group="copy")], None)
     assert row[1] == "4" and again[0].group == again[-1].group
 
 
+@pytest.mark.backend
 def test_from_a_folder_to_a_report(cells, small, tmp_path, capsys):
     out = tmp_path / "cells.keras"
     arguments = ["--images", str(cells[0]), "--masks", str(cells[1]), "--out", str(out), "--minutes", "0.001"]

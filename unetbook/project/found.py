@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from skimage import measure, segmentation
 
-from unetbook import labels, normalize
+from unetbook import labels, normalize, progress
 from unetbook.datasets import folder, pairing
 from unetbook.images import reading
 
@@ -73,7 +73,8 @@ def read(images, masks, task=None, channels=None, group_by=None) -> tuple[list[P
         )
     used = {file for pair in pairs.values() for file in pair}
     alone = [file for file in dict.fromkeys([*image_files, *mask_files]) if file not in used]
-    raw = [_read(id_, *files, channels) for id_, files in pairs.items()]
+    every = progress.bar(len(pairs), "picture", iterable=pairs.items())
+    raw = [_read(id_, *files, channels) for id_, files in every]
     _refuse_other_channels(raw, pairs)
     task, encoding, values = _told(raw, pairs, task)
     numbered = [_labels(mask, task, values) for _, _, mask, _ in raw]
@@ -212,7 +213,10 @@ def _labels(mask, task, values):
 def _group(id_, group_by):
     if group_by is None:
         return id_
-    match = re.search(group_by, id_)
+    try:
+        match = re.search(group_by, id_)
+    except re.error as error:
+        raise ValueError(f"--group-by {group_by!r} is no regular expression ({error})") from None
     if not match:
         raise ValueError(f"--group-by {group_by!r} is not found in {id_!r}: it must match each image's name")
     return match[1] if match.groups() else match[0]

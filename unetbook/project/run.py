@@ -121,7 +121,7 @@ def trained(
     network = learn.learned(plan, parts, state, folder, minutes, seed, model, entries, bar)
     reader = judge.chosen(Segmenter(network, entries), parts["validation"], plan)
     test = parts["test"]
-    answers = {one.id: reader(one.image) for one in test}
+    answers = {one.id: reader(one.image) for one in bar(len(test), "test picture", iterable=test)}
     rows = judge.scored(list(answers.values()), test, found.task)
     known = [*parts["train"], *parts["validation"]]
     others = judge.without_a_network(test, known, found)
