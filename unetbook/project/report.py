@@ -27,7 +27,8 @@ h1 { font-size: 1.7rem; margin: 0 0 .3rem } h2 { font-size: 1.2rem; margin: 2.2r
 p, li { max-width: 44rem } .soft { color: var(--soft); font-size: .92rem }
 .scroll { overflow-x: auto } table { border-collapse: collapse; min-width: 28rem }
 th, td { text-align: left; padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+.whole { white-space: nowrap }
 .row { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .6rem; margin: .2rem 0 1rem }
 figure { margin: 0 } img { width: 100%; display: block; border: 1px solid var(--line); background: #fff }
 img.curve { max-width: 44rem } figcaption { font-size: .85rem; color: var(--soft); overflow-wrap: anywhere }
@@ -149,10 +150,17 @@ def _scores(judged):
     body = ""
     for name, of in judged.scores.items():
         title, remark = NAMES[name]
-        cells = "".join(f'<td class="n">{_with_interval(b[name])}</td>' for b in judged.baselines.values())
-        body += f'<tr><td>{title}<br><span class="soft">{remark}</span></td>'
-        body += f'<td class="n">{_with_interval(of)}</td>{cells}</tr>'
+        cells = "".join(
+            f'<td class="n">{_cell(one)}</td>' for one in (of, *(b[name] for b in judged.baselines.values()))
+        )
+        body += f'<tr><td>{title}<br><span class="soft">{remark}</span></td>{cells}</tr>'
     return f'<div class="scroll"><table><tr><th>test part</th>{head}</tr>{body}</table></div>'
+
+
+def _cell(of):
+    """A score, and its interval on a line of its own where there is no room beside it."""
+    mean, *interval = _with_interval(of).split(" ", 1)
+    return " ".join([mean, *(f'<span class="whole">{part}</span>' for part in interval)])
 
 
 def _pictures(judged, test, found):
