@@ -54,7 +54,8 @@ def batches(pictures, plan, steps, seed) -> training.Tiles:
             image = resizing.scaled(image, plan.scale)
             known = resizing.stretched_labels(known, *image.shape[:2])
         images.append(np.repeat(image, plan.channels, axis=2) if image.shape[2] == 1 else image)
-        numbered.append(known)
+        # From 2 on: a tile that holds pieces of object 1 alone looks like a mask, of which a weight map warns.
+        numbered.append(known + (known > 0) if plan.target != "classes" else known)
     elastic = 4.0 if plan.tile >= 128 else 2.0
     change = Augmenter(zoom=0.4 if plan.side else 0.3, elastic=elastic, **(OF_WHOLE if plan.side else SHADES))
 
