@@ -209,7 +209,25 @@ def test_a_stopped_training_goes_on_to_the_same_network(cells, small, tmp_path, 
     assert any("goes on after epoch 2" in line for line in told)
     for one, other in zip(whole.segmenter.model.get_weights(), again.segmenter.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert again.scores == whole.scores
+    assert again.scores == whole.scores and [row["picture"] for row in again.rows] == [
+        row["picture"] for row in whole.rows
+    ]
+
+
+def test_as_many_steps_as_asked_for(cells, small, tmp_path, monkeypatch, capsys):
+    """In float32, without a clock, and a stopped training of other steps is not gone on with."""
+    monkeypatch.setattr(learn, "_affordable", None)
+    monkeypatch.setattr(learn.precision, "usable", None)
+    out, folders = tmp_path / "x.keras", ["--images", str(cells[0]), "--masks", str(cells[1])]
+    assert __main__.main(["train", *folders, "--out", str(out), "--steps", "7"]) == 0
+    told = capsys.readouterr().out
+    assert "7 steps" in out.with_suffix(".html").read_text(encoding="utf-8")
+    assert unetbook.load(out).passport["steps"] == 7 and "annotate next" in told and "cell6.png" in told
+    state = learn.begun(tmp_path / "run", {"steps": 7}, 7)
+    (tmp_path / "run").mkdir()
+    learn.write_state(tmp_path / "run", state)
+    with pytest.raises(ValueError, match="begun with other steps"):
+        learn.begun(tmp_path / "run", {"steps": 8}, 8)
 
 
 @pytest.mark.parametrize(
@@ -278,6 +296,7 @@ def test_the_baseline_finds_what_is_easy():
     [
         ({"out": "x.h5"}, r"ends in \.keras: give x\.keras instead"),
         ({"minutes": 0}, "minutes must be a positive number"),
+        ({"steps": 0}, "steps must be a whole number"),
         ({"names": ["a", "b"]}, r"1 name\(s\) are needed"),
         ({"start": "nucleus"}, "did you mean 'nuclei'"),
     ],

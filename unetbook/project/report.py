@@ -63,6 +63,11 @@ def rows_of_found(found, pictures) -> list[tuple]:
     return rows
 
 
+def named(unsure) -> list[str]:
+    """Names of the files of which the network is least sure, the least sure first."""
+    return [Path(file).name for _, file, *_ in unsure[:SHOWN]]
+
+
 def rows_of_scores(judged) -> list[tuple]:
     """Scores of the test part, (score, value with its interval, those without a network)."""
     others = ", ".join(judged.baselines)
@@ -123,7 +128,9 @@ def _summary(judged, parts):
     first = next(iter(judged.scores))
     name, _ = NAMES[first]
     count = len(parts["test"])
-    where = f"On {count} test picture{'s' * (count > 1)}, which it never saw,"
+    objects = sum(row.get("true_count", 0) for row in judged.rows)
+    holding = f" with {objects} object{'s' * (objects > 1)}" if objects else ""
+    where = f"On {count} test picture{'s' * (count > 1)}{holding}, which it never saw,"
     told = f"{where} {name} is <b>{_with_interval(judged.scores[first])}</b>"
     for other, scores in judged.baselines.items():
         told += f"; {html.escape(other)} reaches {scores[first]['mean']:.3f} there"
@@ -198,7 +205,8 @@ def _next(judged, parts, unsure, found):
         advice.append("More pictures of other patients, plates or days teach more than more of the same.")
     text = "<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in advice) + "</ul>"
     if unsure:
-        shown = [(Path(file).name, drawn.photograph(image, labels)) for _, file, image, labels in unsure[:SHOWN]]
+        pictures = [drawn.photograph(image, labels) for *_, image, labels in unsure[:SHOWN]]
+        shown = list(zip(named(unsure), pictures, strict=True))
         text += "<p>Of the pictures without a mask the network is least sure of these, so they teach it most:</p>"
         text += drawn.row(shown)
     return text
