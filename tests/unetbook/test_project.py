@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -228,6 +229,25 @@ def test_as_many_steps_as_asked_for(cells, small, tmp_path, monkeypatch, capsys)
     learn.write_state(tmp_path / "run", state)
     with pytest.raises(ValueError, match="begun with other steps"):
         learn.begun(tmp_path / "run", {"steps": 8}, 8)
+
+
+def test_the_commands_of_the_readme(cells, small, tmp_path, monkeypatch, capsys):
+    """As they are written there, one after the other; but a few steps of training in place of minutes."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("### With your own images")[1]
+    commands = [line.split("unetbook ")[1] for line in text.splitlines() if line.startswith("    python -m unetbook")]
+    assert [line.split()[0] for line in commands] == ["train", "predict", "predict", "score", "export"]
+    for place in cells:
+        shutil.copytree(place, tmp_path / place.name)
+    images, objects = CELLS
+    for place in write(tmp_path / "more", images[6:], objects[6:].astype(np.uint16)):
+        place.rename(tmp_path / {"images": "new", "masks": "new_masks"}[place.name])
+    monkeypatch.chdir(tmp_path)
+    for line in commands:
+        assert __main__.main(line.replace("--minutes 20", "--steps 5").split()) == 0, capsys.readouterr().err
+    there = {file.name for file in (tmp_path / "found").iterdir()}
+    endings = ("_labels.png", "_overlay.png", "_table.csv", ".geojson", "_rois.zip")
+    assert there == {f"cell{number}{ending}" for number in (0, 1) for ending in endings}
+    assert all((tmp_path / name).is_file() for name in ("cells.keras", "cells.html", "scores.csv", "cells.onnx"))
 
 
 @pytest.mark.parametrize(
