@@ -184,7 +184,8 @@ def test_from_a_folder_to_a_report(cells, small, tmp_path, capsys):
     page = out.with_suffix(".html").read_text(encoding="utf-8")
     assert "http" not in page and "cell6.png" in page and page.count("<h2>") == 7
     assert all(re.search(r'alt="[^"]+"', image) for image in re.findall("<img[^>]*>", page))
-    assert f"{passport['scores']['f1']:.3f}" in page
+    assert f"{passport['scores']['f1']:.3f}" in page and re.search(r"validation: cell\d; test: cell\d\. ", page)
+    assert "One group is no proof" in page
     assert not out.with_suffix(".training").exists()
     assert __main__.main(["train", *arguments]) == 1 and "is there already" in capsys.readouterr().err
 

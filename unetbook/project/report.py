@@ -17,6 +17,7 @@ NAMES = {
     "area_error": ("error in the area of a picture", "0 is perfect"),
 }
 SHOWN = 3  # of the best, and of the worst
+MOST_NAMED = 30  # pictures of a part
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5a5a5a; --line: #d0d0d0; --paper: #ffffff; --card: #f5f5f2 }
 @media (prefers-color-scheme: dark) {
@@ -105,13 +106,15 @@ def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Pat
         _table(rows_of_found(found, every)),
         "<h2>What was chosen, and why</h2>",
         _table(rows),
+        f'<p class="soft">{html.escape(_members(parts))}</p>',
         "<h2>How it learned</h2>",
         f'<img class="curve" alt="Training loss and validation score after each epoch" src="{drawn.curves(state)}">',
         f'<p class="soft">The weights after epoch {state["best"]} of {state["epochs"]} did best on the validation '
         "pictures and are the ones that were kept.</p>",
         "<h2>How to use it</h2>",
-        f"<pre>python -m unetbook predict --model {html.escape(network.name)} --out results/ pictures/\n"
-        f"python -m unetbook score --truth masks/ --predicted results/</pre>",
+        f"<pre>python -m unetbook predict --model {html.escape(network.name)} --out found/ --table --geojson new/\n"
+        f"python -m unetbook score --truth new_masks/ --predicted found/</pre>",
+        '<p class="soft">Score pictures that it did not learn: those above were.</p>',
         f'<p class="soft">Read by {html.escape(_choices(judged))}. For research, not for clinical use.</p>',
     ]
     page = (
@@ -136,7 +139,8 @@ def _summary(judged, parts):
         told += f"; {html.escape(other)} reaches {scores[first]['mean']:.3f} there"
     wrong = "count_error" if "count_error" in judged.scores else "area_error"
     what = "number of objects" if wrong == "count_error" else "area"
-    return f"{told}. The {what} of a picture is off by {judged.scores[wrong]['mean']:.0%} on average."
+    told += f". The {what} of a picture is off by {judged.scores[wrong]['mean']:.0%} on average."
+    return told if judged.scores[first]["low"] is not None else f"{told} <b>One group is no proof</b>: see below."
 
 
 def _on_intervals(judged):
@@ -210,6 +214,15 @@ def _next(judged, parts, unsure, found):
         text += "<p>Of the pictures without a mask the network is least sure of these, so they teach it most:</p>"
         text += drawn.row(shown)
     return text
+
+
+def _members(parts):
+    """Which pictures are in the parts that were not learned."""
+    named = [
+        f"{part}: {', '.join(one.id for one in parts[part][:MOST_NAMED])}" + " ..." * (len(parts[part]) > MOST_NAMED)
+        for part in ("validation", "test")
+    ]
+    return f"{'; '.join(named)}. The others were learned."
 
 
 def _table(rows):
