@@ -2,6 +2,7 @@
 
 import datetime
 import html
+import textwrap
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ NAMES = {
 }
 SHOWN = 3  # of the best, and of the worst
 MOST_NAMED = 30  # pictures of a part
+WIDTH = 96  # characters of a line in a terminal
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5a5a5a; --line: #d0d0d0; --paper: #ffffff; --card: #f5f5f2 }
 @media (prefers-color-scheme: dark) {
@@ -83,8 +85,11 @@ def rows_of_scores(judged) -> list[tuple]:
 def as_text(title, rows) -> str:
     """Rows as lines with columns, for a terminal."""
     widths = [max(len(str(row[column])) for row in rows) for column in range(2)]
-    lines = [f"  {row[0]:{widths[0]}}  {row[1]!s:{widths[1]}}  {row[2]}".rstrip() for row in rows]
-    return "\n".join([f"{title}:", *lines])
+    indent, lines = sum(widths) + 6, [f"{title}:"]
+    for first, second, remark in rows:
+        told = f"\n{' ' * indent}".join(textwrap.wrap(str(remark), max(WIDTH - indent, 36)))
+        lines.append(f"  {first:{widths[0]}}  {second!s:{widths[1]}}  {told}".rstrip())
+    return "\n".join(lines)
 
 
 def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Path:
@@ -120,9 +125,7 @@ def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Pat
     page = (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(network.stem)}</title><style>{STYLE}</style>\n<body>\n"
-        + "\n".join(sections)
-        + "\n</body></html>\n"
-    )
+    ) + "\n".join([*sections, "</body></html>\n"])
     drafts.put(path, lambda draft: draft.write_text(page, encoding="utf-8"))
     return Path(path)
 
