@@ -51,6 +51,7 @@ def _parser():
         "--task", choices=("objects", "classes"), help="what labels number; told by the masks if left out"
     )
     command.add_argument("--minutes", type=float, default=20, help="about how long to train (20)")
+    command.add_argument("--steps", type=int, help="of the training, in place of minutes: the same on every machine")
     command.add_argument(
         "--start", metavar="NETWORK", help="a network to start from: a name that `list` shows, or a file"
     )
@@ -153,7 +154,7 @@ def _train(options) -> int:
     from unetbook import project
 
     logging.getLogger("tensorflow").setLevel("ERROR")
-    named = ("task", "minutes", "start", "channels", "group_by", "names", "seed")
+    named = ("task", "minutes", "steps", "start", "channels", "group_by", "names", "seed")
     given = {name: getattr(options, name) for name in named}
     project.train_folder(options.images, options.masks, options.out, **given, tell=lambda text: print(text, flush=True))
     return 0

@@ -28,6 +28,7 @@ ESCAPES: dict[str, list[str]] = {
     "16-nuclei": ["worst = {}"],
     "17-skin-lesions": ["try:", *["if real is None:"] * 2],
     "18-touching-cells": ["try:", *["if real is None:"] * 3],
+    "19-your-own-images": ["known = network.passport"],
 }
 
 OURS = {"unetbook", "studies", "benchmarks", "tests", "tools"}  # what Python can import from the folder of a clone

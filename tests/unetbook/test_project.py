@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -186,7 +187,8 @@ def test_from_a_folder_to_a_report(cells, small, tmp_path, capsys):
     page = out.with_suffix(".html").read_text(encoding="utf-8")
     assert "http" not in page and "cell6.png" in page and page.count("<h2>") == 7
     assert all(re.search(r'alt="[^"]+"', image) for image in re.findall("<img[^>]*>", page))
-    assert f"{passport['scores']['f1']:.3f}" in page
+    assert f"{passport['scores']['f1']:.3f}" in page and re.search(r"validation: cell\d; test: cell\d\. ", page)
+    assert "One group is no proof" in page
     assert not out.with_suffix(".training").exists()
     assert __main__.main(["train", *arguments]) == 1 and "is there already" in capsys.readouterr().err
 
@@ -212,7 +214,44 @@ def test_a_stopped_training_goes_on_to_the_same_network(cells, small, tmp_path, 
     assert any("goes on after epoch 2" in line for line in told)
     for one, other in zip(whole.segmenter.model.get_weights(), again.segmenter.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert again.scores == whole.scores
+    assert again.scores == whole.scores and [row["picture"] for row in again.rows] == [
+        row["picture"] for row in whole.rows
+    ]
+
+
+def test_as_many_steps_as_asked_for(cells, small, tmp_path, monkeypatch, capsys):
+    """In float32, without a clock, and a stopped training of other steps is not gone on with."""
+    monkeypatch.setattr(learn, "_affordable", None)
+    monkeypatch.setattr(learn.precision, "usable", None)
+    out, folders = tmp_path / "x.keras", ["--images", str(cells[0]), "--masks", str(cells[1])]
+    assert __main__.main(["train", *folders, "--out", str(out), "--steps", "7"]) == 0
+    told = capsys.readouterr().out
+    assert "7 steps" in out.with_suffix(".html").read_text(encoding="utf-8")
+    assert unetbook.load(out).passport["steps"] == 7 and "annotate next" in told and "cell6.png" in told
+    state = learn.begun(tmp_path / "run", {"steps": 7}, 7)
+    (tmp_path / "run").mkdir()
+    learn.write_state(tmp_path / "run", state)
+    with pytest.raises(ValueError, match="begun with other steps"):
+        learn.begun(tmp_path / "run", {"steps": 8}, 8)
+
+
+def test_the_commands_of_the_readme(cells, small, tmp_path, monkeypatch, capsys):
+    """As they are written there, one after the other; but a few steps of training in place of minutes."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split("### With your own images")[1]
+    commands = [line.split("unetbook ")[1] for line in text.splitlines() if line.startswith("    python -m unetbook")]
+    assert [line.split()[0] for line in commands] == ["train", "predict", "predict", "score", "export"]
+    for place in cells:
+        shutil.copytree(place, tmp_path / place.name)
+    images, objects = CELLS
+    for place in write(tmp_path / "more", images[6:], objects[6:].astype(np.uint16)):
+        place.rename(tmp_path / {"images": "new", "masks": "new_masks"}[place.name])
+    monkeypatch.chdir(tmp_path)
+    for line in commands:
+        assert __main__.main(line.replace("--minutes 20", "--steps 5").split()) == 0, capsys.readouterr().err
+    there = {file.name for file in (tmp_path / "found").iterdir()}
+    endings = ("_labels.png", "_overlay.png", "_table.csv", ".geojson", "_rois.zip")
+    assert there == {f"cell{number}{ending}" for number in (0, 1) for ending in endings}
+    assert all((tmp_path / name).is_file() for name in ("cells.keras", "cells.html", "scores.csv", "cells.onnx"))
 
 
 @pytest.mark.parametrize(
@@ -281,6 +320,7 @@ def test_the_baseline_finds_what_is_easy():
     [
         ({"out": "x.h5"}, r"ends in \.keras: give x\.keras instead"),
         ({"minutes": 0}, "minutes must be a positive number"),
+        ({"steps": 0}, "steps must be a whole number"),
         ({"names": ["a", "b"]}, r"1 name\(s\) are needed"),
         ({"start": "nucleus"}, "did you mean 'nuclei'"),
     ],

@@ -16,6 +16,7 @@ from unetbook.segmenter import Segmenter
 
 LEARNING = 0.8  # share of the minutes for steps; validation, choices and scores take the rest
 EPOCHS = 30
+EACH = 5  # fewest steps of an epoch, which ends with a look at validation pictures and a checkpoint
 WARM, TIMED = 2, 4  # steps that are thrown away, and that are timed
 FEWEST = 20  # steps
 LOOKED_AT, CROP = 6, 512  # validation pictures after each epoch, and the most of their sides
@@ -118,11 +119,15 @@ def write_state(folder, state) -> None:
     drafts.put(folder / "state.json", lambda draft: draft.write_text(json.dumps(state, indent=1), encoding="utf-8"))
 
 
-def begun(folder, facts) -> dict:
-    """The state of a training in this folder, or a fresh one; ``ValueError`` where it was begun with other facts."""
+def begun(folder, facts, steps=None) -> dict:
+    """The state of a training in this folder, or a fresh one; ``ValueError`` where it was begun with other facts.
+
+    steps: as many, computed in float32 on every machine; unless given, ``learned`` finds what the minutes allow.
+    """
     path = Path(folder) / "state.json"
     if not path.exists():
-        return {"facts": facts, "epochs": 0, "loss": [], "score": [], "seconds": 0.0, "steps": 0}
+        fresh = {"facts": facts, "epochs": 0, "loss": [], "score": [], "seconds": 0.0, "steps": steps or 0}
+        return fresh | ({"precision": "float32"} if steps else {})
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         other = [name for name in facts if state["facts"].get(name) != facts[name]]
@@ -144,17 +149,19 @@ def learned(plan, parts, state, folder, minutes, seed, start, entries, bar) -> k
     """
     folder.mkdir(parents=True, exist_ok=True)
     training.set_seed(seed)
-    policy = state.setdefault("precision", precision.usable("mixed_bfloat16"))
+    if "precision" not in state:
+        state["precision"] = precision.usable("mixed_bfloat16")
+    policy = state["precision"]
     with precision.policy(policy):
         model = network(plan, start)
     if not state["steps"]:
         state["steps"] = _affordable(model, parts["train"], plan, minutes, seed)
-        state["each"] = max(1, math.ceil(state["steps"] / EPOCHS))
         write_state(folder, state)
         training.set_seed(seed)  # as if nothing had been timed
         with precision.policy(policy):
             model = network(plan, start)
-    epochs = math.ceil(state["steps"] / state["each"])
+    each = state.setdefault("each", max(EACH, math.ceil(state["steps"] / EPOCHS)))
+    epochs = math.ceil(state["steps"] / each)
     with precision.policy("float32"):
         plain = network(plan, start)
     reader = Segmenter(plain, entries)

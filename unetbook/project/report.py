@@ -2,6 +2,7 @@
 
 import datetime
 import html
+import textwrap
 from pathlib import Path
 
 import keras
@@ -17,6 +18,8 @@ NAMES = {
     "area_error": ("error in the area of a picture", "0 is perfect"),
 }
 SHOWN = 3  # of the best, and of the worst
+MOST_NAMED = 30  # pictures of a part
+WIDTH = 96  # characters of a line in a terminal
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5a5a5a; --line: #d0d0d0; --paper: #ffffff; --card: #f5f5f2 }
 @media (prefers-color-scheme: dark) {
@@ -64,6 +67,11 @@ def rows_of_found(found, pictures) -> list[tuple]:
     return rows
 
 
+def named(unsure) -> list[str]:
+    """Names of the files of which the network is least sure, the least sure first."""
+    return [Path(file).name for _, file, *_ in unsure[:SHOWN]]
+
+
 def rows_of_scores(judged) -> list[tuple]:
     """Scores of the test part, (score, value with its interval, those without a network)."""
     others = ", ".join(judged.baselines)
@@ -78,8 +86,11 @@ def rows_of_scores(judged) -> list[tuple]:
 def as_text(title, rows) -> str:
     """Rows as lines with columns, for a terminal."""
     widths = [max(len(str(row[column])) for row in rows) for column in range(2)]
-    lines = [f"  {row[0]:{widths[0]}}  {row[1]!s:{widths[1]}}  {row[2]}".rstrip() for row in rows]
-    return "\n".join([f"{title}:", *lines])
+    indent, lines = sum(widths) + 6, [f"{title}:"]
+    for first, second, remark in rows:
+        told = f"\n{' ' * indent}".join(textwrap.wrap(str(remark), max(WIDTH - indent, 36)))
+        lines.append(f"  {first:{widths[0]}}  {second!s:{widths[1]}}  {told}".rstrip())
+    return "\n".join(lines)
 
 
 def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Path:
@@ -101,21 +112,21 @@ def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Pat
         _table(rows_of_found(found, every)),
         "<h2>What was chosen, and why</h2>",
         _table(rows),
+        f'<p class="soft">{html.escape(_members(parts))}</p>',
         "<h2>How it learned</h2>",
         f'<img class="curve" alt="Training loss and validation score after each epoch" src="{drawn.curves(state)}">',
         f'<p class="soft">The weights after epoch {state["best"]} of {state["epochs"]} did best on the validation '
         "pictures and are the ones that were kept.</p>",
         "<h2>How to use it</h2>",
-        f"<pre>python -m unetbook predict --model {html.escape(network.name)} --out results/ pictures/\n"
-        f"python -m unetbook score --truth masks/ --predicted results/</pre>",
+        f"<pre>python -m unetbook predict --model {html.escape(network.name)} --out found/ --table --geojson new/\n"
+        f"python -m unetbook score --truth new_masks/ --predicted found/</pre>",
+        '<p class="soft">Score pictures that it did not learn: those above were.</p>',
         f'<p class="soft">Read by {html.escape(_choices(judged))}. For research, not for clinical use.</p>',
     ]
     page = (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(network.stem)}</title><style>{STYLE}</style>\n<body>\n"
-        + "\n".join(sections)
-        + "\n</body></html>\n"
-    )
+    ) + "\n".join([*sections, "</body></html>\n"])
     drafts.put(path, lambda draft: draft.write_text(page, encoding="utf-8"))
     return Path(path)
 
@@ -124,13 +135,16 @@ def _summary(judged, parts):
     first = next(iter(judged.scores))
     name, _ = NAMES[first]
     count = len(parts["test"])
-    where = f"On {count} test picture{'s' * (count > 1)}, which it never saw,"
+    objects = sum(row.get("true_count", 0) for row in judged.rows)
+    holding = f" with {objects} object{'s' * (objects > 1)}" if objects else ""
+    where = f"On {count} test picture{'s' * (count > 1)}{holding}, which it never saw,"
     told = f"{where} {name} is <b>{_with_interval(judged.scores[first])}</b>"
     for other, scores in judged.baselines.items():
         told += f"; {html.escape(other)} reaches {scores[first]['mean']:.3f} there"
     wrong = "count_error" if "count_error" in judged.scores else "area_error"
     what = "number of objects" if wrong == "count_error" else "area"
-    return f"{told}. The {what} of a picture is off by {judged.scores[wrong]['mean']:.0%} on average."
+    told += f". The {what} of a picture is off by {judged.scores[wrong]['mean']:.0%} on average."
+    return told if judged.scores[first]["low"] is not None else f"{told} <b>One group is no proof</b>: see below."
 
 
 def _on_intervals(judged):
@@ -206,10 +220,20 @@ def _next(judged, parts, unsure, found):
         advice.append("More pictures of other patients, plates or days teach more than more of the same.")
     text = "<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in advice) + "</ul>"
     if unsure:
-        shown = [(Path(file).name, drawn.photograph(image, labels)) for _, file, image, labels in unsure[:SHOWN]]
+        pictures = [drawn.photograph(image, labels) for *_, image, labels in unsure[:SHOWN]]
+        shown = list(zip(named(unsure), pictures, strict=True))
         text += "<p>Of the pictures without a mask the network is least sure of these, so they teach it most:</p>"
         text += drawn.row(shown)
     return text
+
+
+def _members(parts):
+    """Which pictures are in the parts that were not learned."""
+    named = [
+        f"{part}: {', '.join(one.id for one in parts[part][:MOST_NAMED])}" + " ..." * (len(parts[part]) > MOST_NAMED)
+        for part in ("validation", "test")
+    ]
+    return f"{'; '.join(named)}. The others were learned."
 
 
 def _table(rows):

@@ -34,26 +34,31 @@ class Judged(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What ``train_folder`` gives: the segmenter, scores of the test part {score: {mean, low, high}}, and two files."""
+    """What ``train_folder`` gives: the segmenter, scores of the test part {score: {mean, low, high}}, two files.
+
+    rows: one a test picture, a dict with its name, ``"picture"``, and its scores.
+    """
 
     segmenter: Segmenter
     scores: dict
     network: Path
     report: Path
+    rows: list
 
 
 def train_folder(
-    images, masks, out, *, task=None, minutes=20, start=None, channels=None, group_by=None, names=None, seed=0,
-    tell=print,
+    images, masks, out, *, task=None, minutes=20, steps=None, start=None, channels=None, group_by=None, names=None,
+    seed=0, tell=print,
 ) -> Trained:  # fmt: skip
     """Train a network on annotated pictures, score it on some that it never saw, and write it with a report.
 
     images, masks: folders, which may be one, of pictures that pair by their names (``datasets.pairing``). out: the
     file to write, such as ``cells.keras``; the report is ``cells.html`` beside it. task: ``"objects"``, whose labels
-    number objects, or ``"classes"``; told by the masks unless given. minutes: about how long, on this machine. start:
-    a network to start from, by name or file (``unetbook.load``). channels: indices of the channels to take. group_by:
-    a regular expression that finds in each name what pictures of one group share (patient, plate, film). names: of the
-    object, or of the classes but the background. seed: of the split and the training. tell: called with lines to read.
+    number objects, or ``"classes"``; told by the masks unless given. minutes: about how long, on this machine. steps:
+    of the training, in place of minutes and in float32: the same on every machine. start: a network to start from, by
+    name or file (``unetbook.load``). channels: indices of the channels to take. group_by: a regular expression that
+    finds in each name what pictures of one group share (patient, plate, film). names: of the object, or of the classes
+    but the background. seed: of the split and the training. tell: called with lines to read.
 
     Of five groups three are learned, on one choices are made, and one is scored, once. All else is chosen by rules
     from what is found (``plan``), which are told. Stopped (Ctrl-C), the same call goes on after its last finished
@@ -69,6 +74,8 @@ def train_folder(
     if out.exists():
         raise ValueError(f"{out} is there already: give another name, or remove it")
     checks.amount(minutes, "minutes", positive=True)
+    if steps is not None:
+        checks.whole(steps, "steps", 1)
     pictures, found = finding.read(images, masks, task, channels, group_by)
     if len(pictures) < finding.FEWEST:
         raise ValueError(
@@ -89,9 +96,10 @@ def train_folder(
     folder = out.with_suffix(".training")
     facts = {
         "pictures": _digest(pictures), "parts": {part: [one.id for one in of] for part, of in parts.items()},
-        "choices": dataclasses.asdict(plan), "minutes": minutes, "start": str(start), "seed": seed, "names": names,
+        "choices": dataclasses.asdict(plan), "minutes": minutes, "steps": steps, "start": str(start), "seed": seed,
+        "names": names,
     }  # fmt: skip
-    state = learn.begun(folder, facts)
+    state = learn.begun(folder, facts, steps)
     if state["epochs"]:
         tell(f"a training that was stopped goes on after epoch {state['epochs']} ({folder})")
     try:
@@ -104,8 +112,10 @@ def train_folder(
     written = report.write(out.with_suffix(".html"), judged, parts, plan, rows, found, state, unsure, path)
     shutil.rmtree(folder, ignore_errors=True)
     tell(report.as_text("scored", report.rows_of_scores(judged)))
+    if unsure:
+        tell(f"annotate next, as the network is least sure of these: {', '.join(report.named(unsure))}")
     tell(f"written: {path}, and the report {written}")
-    return Trained(judged.segmenter, judged.scores, path, written)
+    return Trained(judged.segmenter, judged.scores, path, written, judged.rows)
 
 
 def trained(
@@ -131,7 +141,8 @@ def trained(
     scores = judge.together(rows, found.task, seed)
     told = {name: round(of["mean"], 4) for name, of in scores.items()}
     counts = {f"{part}_pictures": len(of) for part, of in parts.items()}
-    passport = {**reader.passport, "scores": told, **counts, "seed": seed, "minutes": round(state["seconds"] / 60, 1)}
+    passport = {**reader.passport, "scores": told, **counts, "seed": seed, "steps": state["steps"]}
+    passport["minutes"] = round(state["seconds"] / 60, 1)
     return Judged(Segmenter(network, passport), answers, rows, scores, baselines)
 
 
