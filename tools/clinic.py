@@ -62,7 +62,7 @@ def kept(case: dict) -> dict:
         every = -(-len(y) // MANY)
         curves[name] = plain([list(x)[::every], list(y)[::every]])
     counts = {name: np.histogram(values, case["bins"])[0] for name, values in case.get("values", {}).items()}
-    rest = {name: case[name] for name in ("bins", "xlabel", "facts") if name in case}
+    rest = {name: case[name] for name in ("bins", "xlabel", "ylabel", "facts") if name in case}
     return {"pictures": pictures, "curves": curves, **plain({"counts": counts, **rest})}
 
 

@@ -150,7 +150,7 @@ def nan():
     facts = {"step": step + 1, "finite": float(np.isfinite(answer).mean()), "largest": logits.max()}
     facts |= {"before": curve[step - 1], "mended": good()[2]}
     more = {"values": {"logits": logits.ravel()}, "bins": np.linspace(-30, 30, 41)}
-    more["xlabel"] = "logits before the last step with a loss"
+    more["xlabel"] = f"logits, step {step}"
     return story(TEST, TEST_MASK, answer, curves={"training": curve}, facts=facts, **more)
 
 
