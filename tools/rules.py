@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 
 # Chapters that keep the second edition's rules; the others are counted, and held to what they keep already.
-REWRITTEN: tuple[str, ...] = ("index", "00-primer", "02-architecture", "05-overlap-tile", "16-nuclei")
+REWRITTEN: tuple[str, ...] = (
+    "index", "00-primer", "02-architecture", "05-overlap-tile", "16-nuclei", "20-when-it-goes-wrong",
+)  # fmt: skip
 HEAD = ("What you'll do", "What you'll learn", "What you need", "Time")
 TIMES = re.compile(r"\*\*Time\*\*: \d+ minutes to read, \d+ to run on two CPU cores")
 FOOT = ("Take-away", "Sources")
