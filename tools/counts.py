@@ -16,6 +16,7 @@ LONGER_CODE = ("02", "05", "10", "12", "16")  # chapters that may show 180 lines
 FOLDED = {"hide-cell", "remove-cell"}
 OF_OTHERS = {"_fields", "_asdict", "_keras_history"}  # of Python's named tuples and of Keras
 BOX = re.compile(r"^:::+ *\{(?:dropdown|admonition)\}.*?^:::+ *$", re.DOTALL | re.MULTILINE)
+SOLUTION = re.compile(r"^<details>\n<summary>Solution\b.*?^</details> *$", re.DOTALL | re.MULTILINE)  # of a case
 WORD = re.compile(r"[^\W\d_][\w'-]*|\d[\d.,]*")
 
 
@@ -59,7 +60,7 @@ def of(notebook: nbformat.NotebookNode) -> Counts:
         if not found & {"hide-output", "remove-output"}:
             words += sum(len(WORD.findall(_printed(output))) for output in cell.outputs)
             checks += bool(re.search(r"(?<![\w.])expect\(", cell.source))
-    page = "\n\n".join(text)
+    page = SOLUTION.sub("", "\n\n".join(text))
     boxes = [box for box in BOX.findall(page) if "dropdown" in box]
     for box in boxes:
         page = page.replace(box, "")

@@ -10,6 +10,7 @@ from pathlib import Path
 # Chapters that keep the second edition's rules; the others are counted, and held to what they keep already.
 REWRITTEN: tuple[str, ...] = (
     "index", "00-primer", "02-architecture", "05-overlap-tile", "16-nuclei", "19-your-own-images",
+    "20-when-it-goes-wrong",
 )  # fmt: skip
 HEAD = ("What you'll do", "What you'll learn", "What you need", "Time")
 TIMES = re.compile(r"\*\*Time\*\*: \d+ minutes to read, \d+ to run on two CPU cores")

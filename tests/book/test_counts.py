@@ -46,6 +46,12 @@ def test_boxes_are_counted_and_their_words_are_not():
     assert more(new_markdown_cell(":::{note}\nThis is read.\n:::")) == {"words": 3}
 
 
+def test_a_folded_solution_of_a_case_does_not_count_and_another_fold_does():
+    fold = "<details>\n<summary>{}: case 1</summary>\n\nA long chain of thought.\n\n</details>"
+    assert more(new_markdown_cell(f"Guess first.\n\n{fold.format('Solution')}\n\nGo on.")) == {"words": 4}
+    assert more(new_markdown_cell(fold.format("Thought")))["words"] > 5
+
+
 def test_visible_code_and_output():
     source = "x = 1\n\nprint(x)"
     assert more(code(source, "1 and 2\n")) == {"code": 2, "output": 3}

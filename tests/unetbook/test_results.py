@@ -15,7 +15,7 @@ import pytest
 import unetbook
 from unetbook import results, statistics
 
-NAMES = sorted(path.stem for path in results.folder().glob("*.json") if path.stem != "benchmarks")
+NAMES = sorted(path.stem for path in results.folder().glob("*.json") if path.stem not in ("benchmarks", "clinic"))
 every_study = pytest.mark.parametrize("name", NAMES)
 
 
