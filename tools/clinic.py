@@ -2,8 +2,8 @@
 
     python -m tools.clinic [--only NAME ...]
 
-Writes ``results/clinic.json``, about five minutes on two cores. Each case of ``tools.clinic_cases``,
-``clinic_later`` and ``clinic_stopped`` is a training, or a prediction, that really fails, by plain Keras where the package refuses the
+Writes ``results/clinic.json``, about five minutes on two cores. Each case of ``tools.clinic_cases``, ``clinic_later``
+and ``clinic_stopped`` is a training, or a prediction, that really fails, by plain Keras where the package refuses the
 fault; most have a twin in which one thing is mended, and its score beside that of the failure.
 ``unetbook.show.clinic`` reads and draws the file.
 """
