@@ -2,8 +2,8 @@
 
     python -m tools.clinic [--only NAME ...]
 
-Writes ``results/clinic.json``, about five minutes on two cores. Each case of ``tools.clinic_cases`` and
-``tools.clinic_later`` is a training, or a prediction, that really fails, by plain Keras where the package refuses the
+Writes ``results/clinic.json``, about five minutes on two cores. Each case of ``tools.clinic_cases``, ``clinic_later``
+and ``clinic_stopped`` is a training, or a prediction, that really fails, by plain Keras where the package refuses the
 fault; most have a twin in which one thing is mended, and its score beside that of the failure.
 ``unetbook.show.clinic`` reads and draws the file.
 """
@@ -19,6 +19,7 @@ import numpy as np
 
 from tools import clinic_cases as first
 from tools import clinic_later as later
+from tools import clinic_stopped as stopped
 from tools import pairs
 
 FILE = pairs.ROOT / "results" / "clinic.json"
@@ -28,7 +29,7 @@ CASES = {
     for case in (
         first.saved_as_0_and_1, first.one_class, first.divided_twice, first.nan, first.masks_of_255, first.flat,
         first.double_sigmoid, first.rgb_masks, first.out_of_step, later.seams, later.checkerboard, later.merged,
-        later.scale, later.contrast, later.over_fitting, later.leak, later.size, later.memory,
+        later.scale, later.contrast, later.over_fitting, later.leak, stopped.size, stopped.memory,
     )
 }  # fmt: skip
 
