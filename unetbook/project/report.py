@@ -2,24 +2,16 @@
 
 import datetime
 import html
-import textwrap
 from pathlib import Path
 
 import keras
 
 import unetbook
 from unetbook import drafts
-from unetbook.project import drawn
+from unetbook.project import drawn, tables
+from unetbook.project.tables import NAMES, SHOWN, with_interval
 
-NAMES = {
-    "f1": ("F1 of objects (IoU 0.5)", "1 is perfect"),
-    "dice": ("Dice", "1 is perfect"),
-    "count_error": ("error in the count of a picture", "0 is perfect"),
-    "area_error": ("error in the area of a picture", "0 is perfect"),
-}
-SHOWN = 3  # of the best, and of the worst
 MOST_NAMED = 30  # pictures of a part
-WIDTH = 96  # characters of a line in a terminal
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5a5a5a; --line: #d0d0d0; --paper: #ffffff; --card: #f5f5f2 }
 @media (prefers-color-scheme: dark) {
@@ -41,58 +33,6 @@ pre { background: var(--card); padding: .7rem 1rem; overflow-x: auto; border-rad
 """
 
 
-def rows_of_found(found, pictures) -> list[tuple]:
-    """What was found, (what, value, remark)."""
-    heights, widths = zip(*found.sizes, strict=True)
-    size = _range([f"{height} x {width}" for height, width in found.sizes]) if len(set(found.sizes)) <= 2 else (
-        f"{min(heights)} to {max(heights)} x {min(widths)} to {max(widths)}"
-    )  # fmt: skip
-    rows = [
-        ("pictures", f"{len(pictures)}", "with a mask"),
-        ("size", size, "height x width in pixels"),
-        ("gray values", f"{' and '.join(f'{bits} bits' for bits in found.bits)}, {found.channels} channel(s)", ""),
-        ("masks", found.encoding, f"task: {found.task}"),
-        (
-            "objects" if found.task == "objects" else "pieces",
-            f"{sum(found.counts)}",
-            f"{_range(found.counts)} a picture",
-        ),
-        ("median diameter", f"{found.diameter:.1f} pixels", "of a disc of the same area"),
-    ]
-    if found.task == "objects":
-        rows.append(("touching", f"{found.touching:.0%}", "of the objects touch another one"))
-    if found.alone:
-        named = ", ".join(Path(file).name for file in found.alone[:5]) + (" ..." if len(found.alone) > 5 else "")
-        rows.append(("without a partner", f"{len(found.alone)}", named))
-    return rows
-
-
-def named(unsure) -> list[str]:
-    """Names of the files of which the network is least sure, the least sure first."""
-    return [Path(file).name for _, file, *_ in unsure[:SHOWN]]
-
-
-def rows_of_scores(judged) -> list[tuple]:
-    """Scores of the test part, (score, value with its interval, those without a network)."""
-    others = ", ".join(judged.baselines)
-    rows = [("score", "network", others)]
-    for name, of in judged.scores.items():
-        rows.append(
-            (NAMES[name][0], _with_interval(of), ", ".join(f"{b[name]['mean']:.3f}" for b in judged.baselines.values()))
-        )
-    return rows
-
-
-def as_text(title, rows) -> str:
-    """Rows as lines with columns, for a terminal."""
-    widths = [max(len(str(row[column])) for row in rows) for column in range(2)]
-    indent, lines = sum(widths) + 6, [f"{title}:"]
-    for first, second, remark in rows:
-        told = f"\n{' ' * indent}".join(textwrap.wrap(str(remark), max(WIDTH - indent, 36)))
-        lines.append(f"  {first:{widths[0]}}  {second!s:{widths[1]}}  {told}".rstrip())
-    return "\n".join(lines)
-
-
 def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Path:
     """Write the report, which needs no other file and no network connection; it appears when it is complete."""
     every = [one for of in parts.values() for one in of]
@@ -109,7 +49,7 @@ def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Pat
         "<h2>What to annotate next</h2>",
         _next(judged, parts, unsure, found),
         "<h2>What was found</h2>",
-        _table(rows_of_found(found, every)),
+        _table(tables.rows_of_found(found, every)),
         "<h2>What was chosen, and why</h2>",
         _table(rows),
         f'<p class="soft">{html.escape(_members(parts))}</p>',
@@ -138,7 +78,7 @@ def _summary(judged, parts):
     objects = sum(row.get("true_count", 0) for row in judged.rows)
     holding = f" with {objects} object{'s' * (objects > 1)}" if objects else ""
     where = f"On {count} test picture{'s' * (count > 1)}{holding}, which it never saw,"
-    told = f"{where} {name} is <b>{_with_interval(judged.scores[first])}</b>"
+    told = f"{where} {name} is <b>{with_interval(judged.scores[first])}</b>"
     for other, scores in judged.baselines.items():
         told += f"; {html.escape(other)} reaches {scores[first]['mean']:.3f} there"
     wrong = "count_error" if "count_error" in judged.scores else "area_error"
@@ -173,7 +113,7 @@ def _scores(judged):
 
 def _cell(of):
     """A score, and its interval on a line of its own where there is no room beside it."""
-    mean, *interval = _with_interval(of).split(" ", 1)
+    mean, *interval = with_interval(of).split(" ", 1)
     return " ".join([mean, *(f'<span class="whole">{part}</span>' for part in interval)])
 
 
@@ -221,7 +161,7 @@ def _next(judged, parts, unsure, found):
     text = "<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in advice) + "</ul>"
     if unsure:
         pictures = [drawn.photograph(image, labels) for *_, image, labels in unsure[:SHOWN]]
-        shown = list(zip(named(unsure), pictures, strict=True))
+        shown = list(zip(tables.named(unsure), pictures, strict=True))
         text += "<p>Of the pictures without a mask the network is least sure of these, so they teach it most:</p>"
         text += drawn.row(shown)
     return text
@@ -244,15 +184,3 @@ def _table(rows):
 def _choices(judged):
     picked = judged.segmenter.choices
     return ", ".join([f"the way {picked.way!r}", *(f"{name} {value}" for name, value in picked.given().items())])
-
-
-def _with_interval(of):
-    shown = f"{of['mean']:.3f}"
-    return shown if of["low"] is None else f"{shown} ({of['low']:.3f} to {of['high']:.3f})"
-
-
-def _range(values):
-    values = list(dict.fromkeys(values))
-    if all(isinstance(value, int) for value in values):
-        return f"{min(values)} to {max(values)}" if len(values) > 1 else f"{values[0]}"
-    return " and ".join(values)

@@ -11,7 +11,7 @@ import numpy as np
 from unetbook import checks, progress, segmenter, splits
 from unetbook.images import reading
 from unetbook.project import found as finding
-from unetbook.project import judge, learn, report
+from unetbook.project import judge, learn, report, tables
 from unetbook.project import plan as planning
 from unetbook.segmenter import Segmenter
 
@@ -84,14 +84,14 @@ def train_folder(
         )
     pictures, grouping = grouped(pictures, group_by)
     parts = split(pictures, seed)
-    tell(report.as_text("found", report.rows_of_found(found, pictures)))
+    tell(tables.as_text("found", tables.rows_of_found(found, pictures)))
     plan, rows = planning.made(found)
     given = None
     if start is not None:
         given = segmenter.load(start)
         plan, rows = planning.started(plan, rows, given, start)
     rows += [grouping, *_rows_of_parts(parts)]
-    tell(report.as_text("chosen", rows))
+    tell(tables.as_text("chosen", rows))
     names = _named(names, found)
     folder = out.with_suffix(".training")
     facts = {
@@ -111,9 +111,9 @@ def train_folder(
     path = judged.segmenter.save(out)
     written = report.write(out.with_suffix(".html"), judged, parts, plan, rows, found, state, unsure, path)
     shutil.rmtree(folder, ignore_errors=True)
-    tell(report.as_text("scored", report.rows_of_scores(judged)))
+    tell(tables.as_text("scored", tables.rows_of_scores(judged)))
     if unsure:
-        tell(f"annotate next, as the network is least sure of these: {', '.join(report.named(unsure))}")
+        tell(f"annotate next, as the network is least sure of these: {', '.join(tables.named(unsure))}")
     tell(f"written: {path}, and the report {written}")
     return Trained(judged.segmenter, judged.scores, path, written, judged.rows)
 
