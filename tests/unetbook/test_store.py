@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 
 import unetbook
-from tools.inputs import PACKAGE
 from unetbook import __main__, geometry, kept, store, tiling, training
 from unetbook.nets import unet
+
+PACKAGE = Path(unetbook.__file__).parent
 
 
 @pytest.fixture(scope="module")
