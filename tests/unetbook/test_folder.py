@@ -2,10 +2,9 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from sample_pictures import SHAPE, disc, gray
 
 from unetbook.datasets import folder
-
-SHAPE = (24, 32)
 
 
 @pytest.fixture
@@ -14,16 +13,6 @@ def two(tmp_path):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     return tmp_path / "images", tmp_path / "masks"
-
-
-def gray(dtype=np.uint8):
-    rows, columns = np.indices(SHAPE)
-    return (rows * 8 + columns).astype(dtype) * (np.iinfo(dtype).max // 255)
-
-
-def disc():
-    y, x = np.indices(SHAPE)
-    return ((y - 11) ** 2 + (x - 14) ** 2 <= 36).astype(np.uint8) * 255
 
 
 def write(path, pixels):

@@ -10,22 +10,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from sample_pictures import SHAPE, disc, gray
 
 from unetbook import images
 from unetbook.images import picture as pictures
 from unetbook.images import reading
-
-SHAPE = (24, 32)
-
-
-def gray(dtype=np.uint8):
-    rows, columns = np.indices(SHAPE)
-    return (rows * 8 + columns).astype(dtype) * (np.iinfo(dtype).max // 255)
-
-
-def disc():
-    y, x = np.indices(SHAPE)
-    return ((y - 11) ** 2 + (x - 14) ** 2 <= 36).astype(np.uint8) * 255
 
 
 def tiff(pixels, **options):
