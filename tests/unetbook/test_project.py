@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import cv2
@@ -254,6 +255,33 @@ def test_the_commands_of_the_readme(cells, small, tmp_path, monkeypatch, capsys)
     assert all((tmp_path / name).is_file() for name in ("cells.keras", "cells.html", "scores.csv", "cells.onnx"))
 
 
+def test_the_best_epoch_is_kept_and_test_pictures_are_seen_once(cells, small, tmp_path, monkeypatch):
+    scores_told, weights, chosen_on, end, choose = (
+        iter((0.1, 0.9, 0.2, 0.3)),
+        [],
+        [],
+        learn._Learner.on_epoch_end,
+        judge.chosen,
+    )
+
+    def noted(self, epoch, logs=None):
+        end(self, epoch, logs)
+        weights.append(self.model.get_weights())
+
+    def spied(reader, pictures, plan):
+        chosen_on.extend(one.id for one in pictures)
+        return choose(reader, pictures, plan)
+
+    monkeypatch.setattr(judge, "after_an_epoch", lambda reader, pictures: next(scores_told))
+    monkeypatch.setattr(learn._Learner, "on_epoch_end", noted)
+    monkeypatch.setattr(judge, "chosen", spied)
+    trained = project.train_folder(*cells, tmp_path / "best.keras", steps=20, tell=str)
+    kept = trained.segmenter.model.get_weights()
+    assert all(map(np.array_equal, kept, weights[1])) and not all(map(np.array_equal, kept, weights[-1]))
+    tested = {row["picture"] for row in trained.rows}
+    assert len(chosen_on) == 1 and tested and not tested & set(chosen_on)
+
+
 @pytest.mark.parametrize(
     ("changes", "start"),
     [
@@ -291,6 +319,18 @@ def test_every_target_is_learned_and_read(changes, start, tmp_path):
     assert np.array_equal(judged.segmenter(pictures[3].image), answer)
     assert ("f1" in judged.scores) == (task == "objects") and len(judged.baselines) == 1
     assert len(state["loss"]) == 2 and state["loss"][1] < 2 * state["loss"][0]
+
+
+def test_pieces_of_one_object_in_a_tile_are_no_mask():
+    """A weight map warns of a mask that nobody numbered, and a tile may hold pieces of object 1 alone."""
+    known = np.zeros((64, 64), np.int32)
+    known[4:20, 4:20] = known[40:60, 40:60] = 1
+    chosen = plan.Plan("gap", 2, "stretched", 1, w0=10.0, **SMALL)
+    drawn = learn.batches([finding.Picture("a", CELLS[0][0][:64, :64], known, "a")], chosen, 2, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images, classes, weights = drawn[0]
+    assert images.shape == (2, 64, 64, 1) and set(np.unique(classes)) == {0, 1} and weights.max() > 1
 
 
 def test_perfect_answers_score_perfectly_and_intervals_hold_the_mean():
