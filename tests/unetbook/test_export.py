@@ -157,6 +157,13 @@ def test_a_normalization_is_folded_only_where_nobody_else_reads():
     assert kinds == ["Transpose", "Conv", "Transpose"]
 
 
+def test_a_normalization_that_is_called_twice_is_folded_where_it_can_be():
+    images, shared = keras.Input((None, None, 3)), layers.BatchNormalization()
+    one = shared(layers.Conv2D(4, 3, padding="same")(images))
+    other = shared(layers.Conv2D(4, 3, padding="same", activation="relu")(images))  # nothing to fold into
+    assert_equal(shaken(keras.Model(images, layers.Concatenate()([one, other]))))
+
+
 def test_a_layer_that_is_called_twice_is_written_twice():
     images, shared = keras.Input((None, None, 4)), layers.Conv2D(4, 3, padding="same")
     model = keras.Model(images, shared(layers.ReLU()(shared(images))))
@@ -182,6 +189,10 @@ UNKNOWN = {
         r"'odd' interpolates by 'bicu",
     ),
     "axis": (lambda: [layers.BatchNormalization(axis=2, name="odd")], r"'odd' works along axis 2"),
+    "axis, folded": (
+        lambda: [layers.Conv2D(2, 1), layers.BatchNormalization(axis=2, name="odd")],
+        r"'odd' works along axis 2",
+    ),
     "a model": (lambda: [keras.Sequential([layers.ReLU()], name="odd")], r"'odd' is a model inside the model"),
 }
 

@@ -101,7 +101,7 @@ def _written(model, layout, half):
             names[id(out)] = graph.add("Transpose", "images", perm=[0, 3, 1, 2]) if layout == "NHWC" else "images"
             continue
         maps = [names[id(tensor)] for tensor in node.input_tensors]
-        if op in folded:
+        if id(node.input_tensors[0]) in folded:  # the normalization is in the kernel; it may be used elsewhere, too
             names[id(out)] = maps[0]
             continue
         rule = _layers.RULES.get(type(op))
@@ -109,7 +109,7 @@ def _written(model, layout, half):
             raise ValueError(f"{op.name!r} is a {type(op).__name__}, which has no rule here: {_layers.ELSE}")
         after = readers.get(id(out), [])
         graph.norm = after[0] if len(after) == 1 and _layers.can_fold(op, after[0]) else None
-        folded |= {graph.norm} - {None}
+        folded |= {id(out)} if graph.norm else set()
         graph.layer, graph.shape = op.name, node.input_tensors[0].shape
         names[id(out)] = rule(graph, op, maps)
     return graph, names

@@ -27,7 +27,10 @@ def scale_and_shift(norm) -> tuple[np.ndarray, np.ndarray]:
 def can_fold(layer, norm) -> bool:
     """Whether a batch normalization that follows a layer can become part of its kernel and bias."""
     folds = type(layer) in (layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose)
-    return folds and type(norm) is layers.BatchNormalization and layer.activation is keras.activations.linear
+    if not folds or type(norm) is not layers.BatchNormalization or layer.activation is not keras.activations.linear:
+        return False
+    _check_last(norm)
+    return True
 
 
 def _values(weights, otherwise=0):
