@@ -69,10 +69,10 @@ def fetch(name, root=None, report=print) -> list[Path]:
                 report(f"its SHA-256 is {_files.sha256(draft)}")
             try:
                 _put(draft, new, file)
-                _check_pixels(new, facts.get("pixels", {}))
             except ValueError as error:
                 raise ValueError(f"what {file['url']} sent is not the data set {name}: {error}. {by_hand}") from error
         try:
+            _check_pixels(new, facts.get("pixels", {}))
             reader.load(bench)
         except (OSError, ValueError) as error:
             raise ValueError(f"what was downloaded is not the data set {name}: {error}. {by_hand}") from error
@@ -147,13 +147,13 @@ def _bench(place, name):
     try:
         bench.mkdir(parents=True, exist_ok=True)
         alone = _locked(bench, f"another process downloads {name} into {place}: wait for it")
-        for left in bench.iterdir():
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
     except BlockingIOError:
         raise
     except OSError as error:
         raise OSError(f"nothing can be written into {place} ({error.strerror}): give another folder") from error
     try:
+        for left in bench.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         yield bench
     finally:
         shutil.rmtree(bench, ignore_errors=True)
