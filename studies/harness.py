@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 
 import keras
-from tqdm.auto import tqdm
 
 from studies import catalog, locks, records
 from studies import training as arms_of
@@ -19,7 +18,7 @@ from studies.keep import keep_best
 from studies.provenance import provenance
 from studies.settings import READING, Read
 from studies.study import Study
-from unetbook import drafts, precision, results, sizes, training
+from unetbook import drafts, precision, progress, results, sizes, training
 from unetbook.datasets import _files
 
 VARIABLE = "UNETBOOK_RUNS"
@@ -85,7 +84,7 @@ class _Run:
         if len(missing) < len(wanted):
             print(f"{len(wanted) - len(missing)} of {len(wanted)} are already in {self.out / study.name}.json")
         steps = sum(self.values[arm]["steps"] * self.values[arm]["epochs"] for _, arm in missing)
-        with tqdm(total=steps, unit="step", disable=None if missing else True) as bar:  # None: where nobody looks
+        with progress.bar(steps, "step", shown=None if missing else False) as bar:
             for seed, arm in missing:
                 try:
                     entry = self._measured(arm, seed, bar)

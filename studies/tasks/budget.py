@@ -16,9 +16,8 @@ from unetbook.project import found as finding
 from unetbook.project import learn, run
 from unetbook.project import plan as planning
 
-FOLDS = False
 VALIDATION = 0.25  # share of the annotated pictures
-ids, validate = usual.ids, None
+ids = usual.ids
 
 
 def drawn(pool, test, settings, seed) -> dict[str, list]:
@@ -91,7 +90,7 @@ def evaluate(network, data, parts, settings) -> dict:
     (name, scores), *_ = judged.baselines.items()
     plain = {score: of["mean"] for score, of in scores.items()}
     choices = judged.segmenter.choices
-    chosen = {"target": network.plan.target, "normalize": network.plan.normalize, "scale": network.plan.factor}
+    chosen = {"target": network.plan.target, "normalize": network.plan.normalize, "scale": network.plan.scale}
     rows = [{"image": row.pop("picture")} | row for row in map(dict, judged.rows)]
     for row in rows:
         del row["group"]
