@@ -1,4 +1,4 @@
-"""The eighteen cases of the clinic: what each does wrong, on drawn pictures, with a small network, in seconds.
+"""The first half of the clinic's cases: what each does wrong, on drawn pictures, with a small network, in seconds.
 
 Each function returns {"pictures": {title: picture}, "curves": {name: losses}, "values": {name: numbers}, "bins": edges
 of their histogram, "xlabel": what they are, "facts": {name: number or text}}. Facts are what the text says.
@@ -140,7 +140,7 @@ def by_hand(labels, logits):
 
 def nan():
     """A loss written by hand, which takes the logarithm of a probability."""
-    model, logits = network(), []
+    model = network()
     curve = train(model, *TRAINING, loss=by_hand, steps=60)
     step = int(np.argmax(np.isnan(curve)))
     twin = network()  # the same up to the last step that has a loss

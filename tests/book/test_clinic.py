@@ -60,6 +60,13 @@ def test_the_script_makes_a_case_again():
     assert again["curves"]["height"][1] == CASES["size"]["curves"]["height"][1].tolist()
 
 
+def test_the_script_trains_a_case_again():
+    """Another machine rounds otherwise, so that the step may move; the fault does not."""
+    again = script.make(["nan"])["nan"]
+    assert np.isnan(np.array(again["curves"]["training"][1], float)[-1])
+    assert abs(again["facts"]["step"] - CASES["nan"]["facts"]["step"]) < 15 and again["facts"]["largest"] > 16
+
+
 def test_pictures_and_numbers_are_kept_as_they_are():
     color = np.uint8([[[255, 0, 0], [0, 0, 7]], [[0, 9, 0], [1, 2, 3]]])
     back = cv2.imdecode(np.frombuffer(base64.b64decode(script.png(color)), np.uint8), cv2.IMREAD_COLOR)

@@ -50,7 +50,7 @@ def cells(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_a_quick_run_trains_as_a_folder_does(cells, quick_run):
+def test_a_quick_run_scores_both_ways_and_keeps_rows_and_curves(cells, quick_run):
     arms = ("2 pictures", "5 pictures")  # the kept networks lie elsewhere in a test
     study = dataclasses.replace(catalog.get("budget-touching"), quick_arms=arms)
     found = quick_run(study, cells)

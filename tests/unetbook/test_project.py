@@ -7,11 +7,13 @@ import warnings
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import unetbook
-from unetbook import __main__, project, scores
+from unetbook import __main__, nets, project, scores
 from unetbook.datasets import synthetic
 from unetbook.project import found as finding
 from unetbook.project import judge, learn, plan, run
@@ -88,6 +90,32 @@ def test_encodings_of_masks(tmp_path, masks, asked, task, encoding, classes, top
     assert max(one.labels.max() for one in pictures) == top
 
 
+def test_files_of_few_bits_palettes_and_one_rule_for_all(tmp_path):
+    images, masks = write(tmp_path, np.full((3, 3, 3), 0.5), GRAY[:3])
+    for number, stored in enumerate((((0, 1, 2),) * 3, ((0, 1, 0),) * 3, ((0, 1, 1),) * 3)):
+        picture = Image.fromarray(np.array(stored, np.uint8), "P")
+        picture.putpalette([0, 0, 0, 85, 85, 85, 170, 170, 170, 255, 255, 255])
+        picture.save(masks / f"cell{number}.png", bits=2)
+    pictures, found = finding.read(images, masks, task="classes")
+    assert found.encoding == "numbers of classes" and found.classes == 3
+    assert [one.labels[0].tolist() for one in pictures] == [[0, 1, 2], [0, 1, 0], [0, 1, 1]]
+
+
+def test_a_number_in_two_pieces_is_one_object_whatever_is_beside_it(tmp_path):
+    alone = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0]], np.uint8)
+    beside = np.array([[1, 0, 1], [0, 0, 0], [2, 2, 3]], np.uint8)
+    images, masks = write(tmp_path, np.full((2, 3, 3), 0.5), [alone, beside])
+    assert [one.labels.max() for one in finding.read(images, masks, task="objects")[0]] == [1, 3]
+
+
+def test_one_folder_by_two_names(tmp_path, monkeypatch):
+    images, masks = write(tmp_path, np.full((2, 3, 3), 0.5), NUMBERS[1:3])
+    for file in masks.iterdir():
+        file.rename(images / f"{file.stem}_mask.png")
+    monkeypatch.chdir(tmp_path)
+    assert len(finding.read("images", images)[0]) == 2
+
+
 def test_a_class_keeps_its_number_where_another_is_missing(tmp_path):
     masks = [GRAY[0], np.where(GRAY[0] == 127, 0, GRAY[0]).astype(np.uint8)]
     pictures, _ = finding.read(*write(tmp_path, np.full((2, 3, 3), 0.5), masks), task="classes")
@@ -137,7 +165,7 @@ FOUND = finding.described([finding.Picture("a", CELLS[0][0], CELLS[1][0], "a")],
         ({"task": "classes", "classes": 4, "reach": [0.9, 0.8]}, {"normalize": "as_it_is", "outputs": 4}),
         ({"task": "classes", "reach": [0.9, 0.3]}, {"normalize": "stretched", "side": None}),
         ({"task": "classes", "reach": [0.1, 0.1]}, {"normalize": "stretched"}),
-        ({"task": "classes", "diameter": 200.0}, {"side": 192, "tile": 192, "factor": 1}),
+        ({"task": "classes", "diameter": 200.0}, {"side": 192, "tile": 192}),
     ],
 )  # fmt: skip
 def test_rules(changes, chosen):
@@ -221,14 +249,18 @@ def test_a_stopped_training_goes_on_to_the_same_network(cells, small, tmp_path, 
 
 
 def test_as_many_steps_as_asked_for(cells, small, tmp_path, monkeypatch, capsys):
-    """In float32, without a clock, and a stopped training of other steps is not gone on with."""
+    """In whole epochs, in float32, without a clock; a stopped training of other steps is not gone on with."""
     monkeypatch.setattr(learn, "_affordable", None)
     monkeypatch.setattr(learn.precision, "usable", None)
+    learned, end = [], learn._Learner.on_train_batch_end
+    monkeypatch.setattr(
+        learn._Learner, "on_train_batch_end", lambda *call, **logs: (learned.append(1), end(*call, **logs))
+    )
     out, folders = tmp_path / "x.keras", ["--images", str(cells[0]), "--masks", str(cells[1])]
     assert __main__.main(["train", *folders, "--out", str(out), "--steps", "7"]) == 0
     told = capsys.readouterr().out
-    assert "7 steps" in out.with_suffix(".html").read_text(encoding="utf-8")
-    assert unetbook.load(out).passport["steps"] == 7 and "annotate next" in told and "cell6.png" in told
+    assert len(learned) == 10 and "10 steps" in out.with_suffix(".html").read_text(encoding="utf-8")
+    assert unetbook.load(out).passport["steps"] == 10 and "annotate next" in told and "cell6.png" in told
     state = learn.begun(tmp_path / "run", {"steps": 7}, 7)
     (tmp_path / "run").mkdir()
     learn.write_state(tmp_path / "run", state)
@@ -272,14 +304,24 @@ def test_the_best_epoch_is_kept_and_test_pictures_are_seen_once(cells, small, tm
         chosen_on.extend(one.id for one in pictures)
         return choose(reader, pictures, plan)
 
-    monkeypatch.setattr(judge, "after_an_epoch", lambda reader, pictures: next(scores_told))
+    def validated(reader, pictures):
+        seen.extend(one.id for one in pictures)
+        return next(scores_told)
+
+    def drawn(pictures, *more):
+        seen.extend(one.id for one in pictures)
+        return batches(pictures, *more)
+
+    seen, batches = [], learn.batches
+    monkeypatch.setattr(judge, "after_an_epoch", validated)
+    monkeypatch.setattr(learn, "batches", drawn)
     monkeypatch.setattr(learn._Learner, "on_epoch_end", noted)
     monkeypatch.setattr(judge, "chosen", spied)
     trained = project.train_folder(*cells, tmp_path / "best.keras", steps=20, tell=str)
     kept = trained.segmenter.model.get_weights()
     assert all(map(np.array_equal, kept, weights[1])) and not all(map(np.array_equal, kept, weights[-1]))
     tested = {row["picture"] for row in trained.rows}
-    assert len(chosen_on) == 1 and tested and not tested & set(chosen_on)
+    assert len(chosen_on) == 1 and len(tested) == 1 and not tested & {*chosen_on, *seen} and len(set(seen)) == 5
 
 
 @pytest.mark.parametrize(
@@ -333,6 +375,25 @@ def test_pieces_of_one_object_in_a_tile_are_no_mask():
     assert images.shape == (2, 64, 64, 1) and set(np.unique(classes)) == {0, 1} and (weights == 1).all()
 
 
+def test_a_network_whose_end_cannot_be_replaced_is_refused():
+    given = unetbook.Segmenter(nets.improved_unet((None, None, 1), 2, filters=2), {"classes": ["a", "b"]})
+    chosen = plan.Plan("border", 2, "stretched", 1)
+    with pytest.raises(ValueError, match=r"mine tells 2 channel\(s\) by its layer .*, and 3 are needed here"):
+        plan.started(chosen, [], given, "mine")
+
+
+def test_nan_is_told_with_what_to_do(cells, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(learn, "_loss", lambda plan: lambda labels, logits: keras.ops.mean(logits) * np.nan)
+    with pytest.raises(ValueError, match=r"no longer a number in epoch 1: .* another --seed"):
+        project.train_folder(*cells, tmp_path / "nan.keras", steps=5, tell=str)
+
+
+def test_pictures_without_a_mask_are_read_by_the_channels_that_they_have(cells, tmp_path):
+    reader = unetbook.Segmenter(learn.network(plan.Plan("gap", 2, "stretched", 1, **SMALL)), {"classes": ["a", "b"]})
+    found = finding.read(*cells)[1]
+    assert len(run._unsure(reader, found, [0])) == 1 and run._unsure(reader, found, [2]) == []
+
+
 def test_perfect_answers_score_perfectly_and_intervals_hold_the_mean():
     pictures = [finding.Picture(str(n), CELLS[0][n], CELLS[1][n], str(n // 2)) for n in range(6)]
     rows = judge.scored([one.labels for one in pictures], pictures, "objects")
@@ -363,6 +424,7 @@ def test_the_baseline_finds_what_is_easy():
         ({"steps": 0}, "steps must be a whole number"),
         ({"names": ["a", "b"]}, r"1 name\(s\) are needed"),
         ({"start": "nucleus"}, "did you mean 'nuclei'"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],
 )
 def test_wrong_options(cells, tmp_path, options, told):

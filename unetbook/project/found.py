@@ -14,6 +14,7 @@ from unetbook.images import reading
 FEWEST = 5  # annotated pictures
 MOST_CLASSES = 20
 SOME = 200  # objects whose outline is looked at
+NUMBERS = "numbers of objects"  # an encoding
 
 
 class Picture(NamedTuple):
@@ -32,7 +33,8 @@ class Found(NamedTuple):
     task: ``"objects"`` or ``"classes"``. encoding: what the values of the masks are, in words. classes: how many, with
     the background. counts: objects a picture, or pieces. diameter: that of the median object, as a disc of
     its area; for classes of the largest pieces of each picture.
-    touching: share of objects that touch another one. solidity: median share of its convex hull that an object covers.
+    touching: share of objects that touch another one; 0 for classes. solidity: median share of its convex hull that an
+    object covers.
     brighter: share of pictures whose objects are brighter than the ground. agree: share of pictures of which
     ``normalize.light_ground`` tells that. reach: for each picture the gray value below which 99.8 % of it lie.
     alone: files without a partner. unlabeled: images among these.
@@ -64,7 +66,9 @@ def read(images, masks, task=None, channels=None, group_by=None) -> tuple[list[P
     Raises ``FileNotFoundError``, ``NotADirectoryError`` for the folders; ``ValueError`` that names the file, and the
     fix, for what cannot be read, for pictures of other channels, and for masks that may mean several things.
     """
-    image_files, mask_files = (folder.pictures_in(Path(place).expanduser()) for place in (images, masks))
+    images, masks = Path(images).expanduser(), Path(masks).expanduser()
+    image_files = folder.pictures_in(images)
+    mask_files = image_files if images.exists() and images.samefile(masks) else folder.pictures_in(masks)
     pairs = pairing.pairs(image_files, mask_files)
     if not pairs:
         raise ValueError(
@@ -77,7 +81,8 @@ def read(images, masks, task=None, channels=None, group_by=None) -> tuple[list[P
     raw = [_read(id_, *files, channels) for id_, files in every]
     _refuse_other_channels(raw, pairs)
     task, encoding, values = _told(raw, pairs, task)
-    numbered = [_labels(mask, task, values) for _, _, mask, _ in raw]
+    in_pieces = task == "objects" and encoding != NUMBERS
+    numbered = [labels.connected(mask > 0) if in_pieces else _labels(mask, task, values) for _, _, mask, _ in raw]
     if not any(one.any() for one in numbered):
         raise ValueError(f"no mask in {masks} marks anything: are these the annotated ones?")
     pictures = [
@@ -92,13 +97,13 @@ def described(pictures, task, encoding="", classes=2, alone=(), unlabeled=()) ->
     """What is found in pictures that are in memory."""
     areas, counts, touching, solid, brighter, agree, reach = [], [], 0, [], [], [], []
     for one in pictures:
-        objects = one.labels if task == "objects" else labels.connected(one.labels > 0)
+        numbered = task == "objects"
+        objects = one.labels if numbered else labels.connected(one.labels > 0)
         regions = measure.regionprops(objects)
         of_regions = [region.area for region in regions]
-        areas += of_regions if task == "objects" else [max(of_regions, default=0)]
+        areas += of_regions if numbered else [max(of_regions, default=0)]
         counts.append(len(regions))
-        apart = labels.separate(objects)
-        touching += len(np.unique(objects[(objects > 0) & (apart == 0)]))
+        touching += len(np.unique(objects[(objects > 0) & (labels.separate(objects) == 0)])) if numbered else 0
         solid += [region.solidity for region in regions[: max(1, SOME // len(pictures))]]
         gray, inside = one.image.mean(axis=2), one.labels > 0
         if inside.any() and not inside.all():
@@ -133,9 +138,7 @@ def _read(id_, image_file, mask_file, channels):
             image = normalize.picked(image, channels)
         except ValueError as error:
             raise ValueError(f"{image_file}: {error}") from None
-    mask = reading.mask(mask_file.read_bytes(), mask_file, like=image)
-    if mask.ndim == 2 and len(np.unique(mask)) > 2:  # few bits and palettes change the numbers of these
-        mask = reading.mask(mask_file.read_bytes(), mask_file, like=image, numbers=True)
+    mask = reading.mask(mask_file.read_bytes(), mask_file, like=image, numbers=True, binary=True)
     if mask.ndim != 2:
         raise ValueError(
             f"{mask_file} has colors, and numbers of objects or classes are read: save the numbers themselves, or "
@@ -165,7 +168,7 @@ def _told(raw, pairs, task):
         return _two_valued(raw, task, value)
     first = next(pairs[id_][1] for id_, _, mask, _ in raw if len(np.unique(mask)) > 2 or mask.max() > 1)
     if task == "objects" or (task is None and _are_numbers(raw, above)):
-        return "objects", "numbers of objects", [0, 1]
+        return "objects", NUMBERS, [0, 1]
     if task == "classes":
         if len(above) >= MOST_CLASSES:
             raise ValueError(f"the masks, such as {first}, hold {len(above)} values: these are objects, not classes")
@@ -205,8 +208,6 @@ def _are_numbers(raw, above):
 def _labels(mask, task, values):
     if task == "classes":
         return np.searchsorted(values, mask).astype(np.int32)
-    if len(np.unique(mask[mask > 0])) <= 1:
-        return labels.connected(mask > 0)
     return segmentation.relabel_sequential(mask)[0].astype(np.int32)
 
 

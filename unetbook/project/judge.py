@@ -130,15 +130,11 @@ def scored(answers, pictures, task) -> list[dict]:
             row |= {"f1": counted.f, **{name: getattr(counted, name) for name in ("matched", "missed", "extra")}}
             row |= {name: getattr(scores.object_errors(one.labels, found), name) for name in ("merged", "split")}
             row["dice"] = scores.dice(one.labels > 0, found > 0)
-            row |= {"true_count": _count(one.labels), "found_count": _count(found)}
+            row |= {"true_count": counted.matched + counted.missed, "found_count": counted.matched + counted.extra}
         else:
             row["dice"] = _dice(one.labels, found)
         rows.append(row | {"true_area": int((one.labels > 0).sum()), "found_area": int((found > 0).sum())})
     return rows
-
-
-def _count(numbered):
-    return int(np.unique(numbered[numbered > 0]).size)
 
 
 def together(rows, task, seed=0) -> dict[str, dict]:
@@ -226,16 +222,14 @@ def _otsu(image, kind, blur, around, found):
     return gray > cut if brighter else gray <= cut
 
 
-def unsure(segmenter, image) -> float:
-    """How unsure a network is of a picture: the share of its pixels with a probability near one half, of all found.
+def unsure(segmenter, maps) -> float:
+    """How unsure a network is of a picture by its maps: pixels near the threshold for each pixel of outline.
 
-    0 where nothing is near; of distances those within half a pixel of the threshold.
+    Near is within 0.3 of a probability, or half a pixel of a distance; 0 where nothing is found.
     """
-    maps = segmenter.maps(image, once=True)
-    if segmenter.passport.get("outputs") == "values":
-        near, found = np.abs(maps[..., 0] - 0.75) < 0.5, maps[..., 0] > 0.5
-    else:
-        inside = 1 - maps[..., 0] if maps.shape[2] > 1 else maps[..., 0]
-        near, found = np.abs(inside - 0.5) < 0.3, inside > 0.2
-    around = max(int(measure.perimeter(found > 0)), 1)  # what is large has more pixels along its outline
-    return float(near.sum() / around) if found.any() else 0.0
+    distances = segmenter.passport.get("outputs") == "values"
+    inside = maps[..., 0] if distances or maps.shape[2] == 1 else 1 - maps[..., 0]
+    cut = segmenter.choices.threshold or 0.5  # of several classes the most probable one is taken
+    near = np.abs(inside - cut) < (0.5 if distances else 0.3)
+    around = max(int(measure.perimeter(inside >= cut)), 1)  # what is large has more pixels along its outline
+    return float(near.sum() / around) if (inside >= cut).any() else 0.0

@@ -19,7 +19,7 @@ EPOCHS = 30
 EACH = 5  # fewest steps of an epoch, which ends with a look at validation pictures and a checkpoint
 WARM, TIMED = 2, 4  # steps that are thrown away, and that are timed
 FEWEST = 20  # steps
-LOOKED_AT, CROP = 6, 512  # validation pictures after each epoch, and the most of their sides
+LOOKED_AT = 6  # validation pictures after each epoch
 SHADES = {"blur": 0.5, "gamma": 0.3, "gain": 0.1, "offset": 0.0, "noise": 0.005}
 OF_WHOLE = {"shift": 20, "gamma": 0.2, "gain": 0.2, "offset": 0.05, "noise": 0.01, "blur": 0.5}
 
@@ -91,12 +91,13 @@ class _Learner(keras.callbacks.Callback):
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
-        loss, score = float(logs["loss"]), self.validate(self.model)
+        loss = float(logs["loss"])
         if not math.isfinite(loss) or not all(np.isfinite(one).all() for one in self.model.get_weights()):
             raise ValueError(
                 f"the loss is no longer a number in epoch {epoch + 1}: are labels right, and images neither black nor "
                 "cut? Run again with another --seed"
             )
+        score = self.validate(self.model)
         state, name = self.state, f"epoch-{epoch + 1:03d}.keras"
         old = state.get("checkpoint")
         self.model.save(self.folder / name)
@@ -162,6 +163,7 @@ def learned(plan, parts, state, folder, minutes, seed, start, entries, bar) -> k
             model = network(plan, start)
     each = state.setdefault("each", max(EACH, math.ceil(state["steps"] / EPOCHS)))
     epochs = math.ceil(state["steps"] / each)
+    state["steps"] = epochs * each  # whole epochs, and the rate falls to 0 at their end
     with precision.policy("float32"):
         plain = network(plan, start)
     reader = Segmenter(plain, entries)
@@ -170,7 +172,7 @@ def learned(plan, parts, state, folder, minutes, seed, start, entries, bar) -> k
         looked_at
         if plan.side
         else [
-            one._replace(image=judge.central(one.image, CROP), labels=judge.central(one.labels, CROP))
+            one._replace(image=judge.central(one.image, judge.CROP), labels=judge.central(one.labels, judge.CROP))
             for one in looked_at
         ]
     )

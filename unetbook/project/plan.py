@@ -50,11 +50,6 @@ class Plan:
         """Channels of the network."""
         return {"gap": 2, "border": 3, "distance": 1}.get(self.target, 1 if self.sigmoid else self.classes)
 
-    @property
-    def factor(self) -> float:
-        """By how much lengths in the network's pictures differ from those in the files; 1 where they are squeezed."""
-        return 1.0 if self.side else self.scale
-
 
 def made(found: Found) -> tuple[Plan, list[tuple[str, str, str]]]:
     """The plan, and its rows (what, chosen, why)."""
@@ -68,7 +63,7 @@ def made(found: Found) -> tuple[Plan, list[tuple[str, str, str]]]:
     scale, side = _size(found, row)
     tile = side or _tile(found, scale, row)
     batch = int(np.clip(round(PIXELS / tile**2), 2, 16))
-    row("batch", f"{batch} tiles", f"about {PIXELS:,} pixels a step")
+    row("batch", f"{batch} tiles", f"{batch * tile**2:,} pixels a step")
     plan = Plan(target, found.classes, normalize, found.channels, scale, side, w0, border_weight, tile, batch)
     row("network", "U-Net, 16 channels, four poolings", "two million weights, which two cores train in minutes")
     return plan, rows
@@ -92,8 +87,14 @@ def started(plan: Plan, rows, segmenter, name) -> tuple[Plan, list[tuple[str, st
         )
     sigmoid = plan.target == "classes" and plan.classes == 2 and model.output_shape[-1] == 1
     plan = dataclasses.replace(plan, channels=wanted, learning_rate=TUNED, sigmoid=sigmoid)
-    told = ("start", f"the weights of {name}", f"with a rate of {TUNED:g} in place of {ADAM:g}")
-    return plan, [told, *(row for row in rows if row[0] != "network")]
+    last, told = model.layers[-1], model.output_shape[-1]
+    if told != plan.outputs and getattr(last, "kernel_size", None) != (1, 1):
+        raise ValueError(
+            f"{name} tells {told} channel(s) by its layer {last.name!r}, and {plan.outputs} are needed here: only a "
+            "1 x 1 convolution at the end is replaced; start from another network, or from random weights"
+        )
+    row = ("start", f"the weights of {name}", f"with a rate of {TUNED:g} in place of {ADAM:g}")
+    return plan, [row, *(one for one in rows if one[0] != "network")]
 
 
 def _target(found, row):

@@ -33,7 +33,7 @@ pre { background: var(--card); padding: .7rem 1rem; overflow-x: auto; border-rad
 """
 
 
-def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Path:
+def write(path, judged, parts, rows, found, state, unsure, network) -> Path:
     """Write the report, which needs no other file and no network connection; it appears when it is complete."""
     every = [one for of in parts.values() for one in of]
     sections = [
@@ -49,7 +49,7 @@ def write(path, judged, parts, plan, rows, found, state, unsure, network) -> Pat
         "<h2>What to annotate next</h2>",
         _next(judged, parts, unsure, found),
         "<h2>What was found</h2>",
-        _table(tables.rows_of_found(found, every)),
+        _table(tables.rows_of_found(found)),
         "<h2>What was chosen, and why</h2>",
         _table(rows),
         f'<p class="soft">{html.escape(_members(parts))}</p>',

@@ -6,9 +6,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from unetbook import checks, progress, segmenter, splits
+from unetbook import checks, normalize, progress, segmenter, splits
 from unetbook.images import reading
 from unetbook.project import found as finding
 from unetbook.project import judge, learn, report, tables
@@ -55,10 +53,10 @@ def train_folder(
     images, masks: folders, which may be one, of pictures that pair by their names (``datasets.pairing``). out: the
     file to write, such as ``cells.keras``; the report is ``cells.html`` beside it. task: ``"objects"``, whose labels
     number objects, or ``"classes"``; told by the masks unless given. minutes: about how long, on this machine. steps:
-    of the training, in place of minutes and in float32: the same on every machine. start: a network to start from, by
-    name or file (``unetbook.load``). channels: indices of the channels to take. group_by: a regular expression that
-    finds in each name what pictures of one group share (patient, plate, film). names: of the object, or of the classes
-    but the background. seed: of the split and the training. tell: called with lines to read.
+    at least as many, in whole epochs, in place of minutes and in float32: the same on every machine. start: a network
+    to start from, by name or file (``unetbook.load``). channels: indices of the channels to take. group_by: a regular
+    expression that finds in each name what pictures of one group share (patient, plate, film). names: of the object,
+    or of the classes but the background. seed: of the split and the training. tell: called with lines to read.
 
     Of five groups three are learned, on one choices are made, and one is scored, once. All else is chosen by rules
     from what is found (``plan``), which are told. Stopped (Ctrl-C), the same call goes on after its last finished
@@ -74,6 +72,7 @@ def train_folder(
     if out.exists():
         raise ValueError(f"{out} is there already: give another name, or remove it")
     checks.amount(minutes, "minutes", positive=True)
+    checks.whole(seed, "seed", 0)
     if steps is not None:
         checks.whole(steps, "steps", 1)
     pictures, found = finding.read(images, masks, task, channels, group_by)
@@ -84,7 +83,7 @@ def train_folder(
         )
     pictures, grouping = grouped(pictures, group_by)
     parts = split(pictures, seed)
-    tell(tables.as_text("found", tables.rows_of_found(found, pictures)))
+    tell(tables.as_text("found", tables.rows_of_found(found)))
     plan, rows = planning.made(found)
     given = None
     if start is not None:
@@ -107,9 +106,9 @@ def train_folder(
     except KeyboardInterrupt:
         tell(f"stopped after epoch {state['epochs']}: the same command goes on from there")
         raise
-    unsure = _unsure(judged.segmenter, found, channels)
     path = judged.segmenter.save(out)
-    written = report.write(out.with_suffix(".html"), judged, parts, plan, rows, found, state, unsure, path)
+    unsure = _unsure(judged.segmenter, found, channels)
+    written = report.write(out.with_suffix(".html"), judged, parts, rows, found, state, unsure, path)
     shutil.rmtree(folder, ignore_errors=True)
     tell(tables.as_text("scored", tables.rows_of_scores(judged)))
     if unsure:
@@ -167,23 +166,18 @@ def grouped(pictures, group_by) -> tuple[list, tuple[str, str, str]]:
 
 def split(pictures, seed) -> dict[str, list]:
     """Pictures for ``"train"``, ``"validation"`` and ``"test"``, groups whole; ``ValueError`` for too few groups."""
+    by_id = {one.id: one for one in pictures}
     groups = [one.group for one in pictures]
     for attempt in range(TRIES):
         try:
-            parts = splits.by_group(pictures_by(pictures), tuple(SHARES.values()), seed * TRIES + attempt, groups)
+            parts = splits.by_group(list(by_id), tuple(SHARES.values()), seed * TRIES + attempt, groups)
         except ValueError:
             continue
-        by_id = {one.id: one for one in pictures}
         return {name: [by_id[id_] for id_ in ids] for name, ids in zip(SHARES, parts, strict=True)}
     raise ValueError(
         f"{len(set(groups))} groups cannot be split into three parts: annotate pictures of more patients, plates or "
         "films, or leave --group-by out and trust the scores less"
     )
-
-
-def pictures_by(pictures) -> list[str]:
-    """The ids."""
-    return [one.id for one in pictures]
 
 
 def _rows_of_parts(parts):
@@ -213,14 +207,15 @@ def _digest(pictures):
 
 
 def _unsure(reader, found, channels):
-    """(how unsure, file, image, labels) of images without a mask, the most unsure first."""
-    rows = []
-    files = found.unlabeled[:LOOKED_THROUGH]
+    """(how unsure, file, image, labels) of the images without a mask of which the network is least sure."""
+    rows, files = [], found.unlabeled[:LOOKED_THROUGH]
     for file in progress.bar(len(files), "picture without a mask", iterable=files):
         try:
             image = reading.image(Path(file).read_bytes(), file)
-            image = image if channels is None else image[..., list(np.atleast_1d(channels))]
-            rows.append((judge.unsure(reader, image), file, image, reader(image, once=True)))
+            image = image if channels is None else normalize.picked(image, channels)
+            maps = reader.maps(image, once=True)
         except (OSError, ValueError):
             continue  # nobody asked for it to be read
-    return sorted(rows, key=lambda row: -row[0])
+        row = judge.unsure(reader, maps), file, image, reader.labels(maps, image.shape)
+        rows = sorted([*rows, row], key=lambda one: -one[0])[: tables.SHOWN]
+    return rows

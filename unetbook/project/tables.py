@@ -13,14 +13,14 @@ SHOWN = 3  # of the best, of the worst, and of what to annotate next
 WIDTH = 96  # characters of a line in a terminal
 
 
-def rows_of_found(found, pictures) -> list[tuple]:
+def rows_of_found(found) -> list[tuple]:
     """What was found, (what, value, remark)."""
     heights, widths = zip(*found.sizes, strict=True)
     size = _range([f"{height} x {width}" for height, width in found.sizes]) if len(set(found.sizes)) <= 2 else (
         f"{min(heights)} to {max(heights)} x {min(widths)} to {max(widths)}"
     )  # fmt: skip
     rows = [
-        ("pictures", f"{len(pictures)}", "with a mask"),
+        ("pictures", f"{len(found.sizes)}", "with a mask"),
         ("size", size, "height x width in pixels"),
         ("gray values", f"{' and '.join(f'{bits} bits' for bits in found.bits)}, {found.channels} channel(s)", ""),
         ("masks", found.encoding, f"task: {found.task}"),

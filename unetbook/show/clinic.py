@@ -81,4 +81,5 @@ def _histogram(axis, case):
     axis.set(title=case["xlabel"], yticks=[])
     axis.spines[["top", "right"]].set_visible(False)
     if len(case["counts"]) > 1:
-        axis.legend(frameon=False, fontsize=8, handlelength=1.2)
+        axis.set_ylim(top=1.5 * axis.get_ylim()[1])  # room for names
+        axis.legend(loc="upper right", frameon=False, fontsize=8, handlelength=1.2)
