@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetbook import drafts, images, labels, naming, outputs, progress, submission
+from unetbook import drafts, images, labels, memory, naming, outputs, progress, submission
 from unetbook.comparison import Done
 from unetbook.datasets import folder, pairing
 
@@ -92,8 +92,7 @@ def predict(
 
     Returns what was found in each picture, in words, and the problems; of a picture that could not be done, no results
     of an earlier run stay in ``out``. Raises ``ValueError`` before the first picture for what ``pictures`` refuses, for
-    a pixel size that is not above 0, and with csv_file for a network that finds no objects, a name that no submission
-    can hold, and a folder.
+    a pixel size that is not above 0, and with csv_file for a network that finds no objects, and a folder.
     """
     if csv_file and not segmenter.finds_objects:
         raise ValueError("this network tells classes and no objects: there is nothing to submit")
@@ -108,6 +107,8 @@ def predict(
         line, target = f"[{number}/{len(names)}] {naming.printable(file)}", Path(out) / name
         try:
             picture = images.read(file)
+            if csv_file:
+                submission.check_id(ids[file])
             if csv_file and picture.axes:
                 raise ValueError(f"{file} is a stack, and a submission holds single pictures: leave --submission out")
             size = pixel_size or picture.pixel_size
@@ -163,7 +164,7 @@ def labeled(segmenter, picture, once=False, where="the picture", channels=None, 
     slices, told = list(np.ndindex(picture.stack)), Counter()
     for index in progress.bar(len(slices), "slice", shown=None if len(slices) > 1 else False, iterable=slices):
         image = picture.image(index)
-        _check_memory(image)
+        memory.check(image.shape[0] * image.shape[1] * BYTES_A_PIXEL, image.shape[1], image.shape[0])
         large = image.shape[0] * image.shape[1] > LARGE
         told.update(segmenter.described(image, channels=channels, **look))
         found[index] = segmenter(image, once=once, progress=large, channels=channels, **look)
@@ -179,8 +180,6 @@ def _ids(names):
         file: naming.printable(stems[file] if counts[stems[file]] == 1 else name.as_posix())
         for file, name in names.items()
     }
-    for id_ in ids.values():
-        submission.check_id(id_)
     return ids
 
 
@@ -201,21 +200,6 @@ def _told(file, name, picture, pixel_size):
     if name.name != pairing.stem_of(file):
         told.append(f"its results are called {name}")
     return told
-
-
-def _check_memory(image):
-    """``ValueError`` for an image that this machine has not the memory for, where Linux tells how much is free."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return
-    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
-    needed = image.shape[0] * image.shape[1] * BYTES_A_PIXEL
-    if free is not None and needed > free:
-        raise ValueError(
-            f"{image.shape[1]} x {image.shape[0]} pixels need about {needed / 2**30:.0f} GB of memory, and "
-            f"{free / 2**30:.0f} GB are free: cut the picture into parts that overlap, or use a larger machine"
-        )
 
 
 def _names(segmenter):

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 from sample_pictures import SHAPE, disc, gray
 
-from unetbook import images
+from unetbook import images, memory
 from unetbook.images import picture as pictures
 from unetbook.images import reading
 
@@ -604,3 +604,29 @@ def test_ramps_of_gray():
     assert pictures.ramp_step(ramp(16, 17)) == 17 and pictures.ramp_step(ramp(2, 255)) == 255
     assert pictures.ramp_step(ramp(3, 17)) is None and pictures.ramp_step(SWAPPED) is None
     assert pictures.ramp_step([(0, 0, 0), (1, 1, 2)]) is None
+
+
+@pytest.mark.parametrize("kind", ["tif", "stack.tif", "png", "jpg", "bmp", "old.bmp"])
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_decoded(kind, monkeypatch):
+    pixels = np.zeros((600, 900), np.uint8)
+    data = tiff(np.repeat(pixels[None], 9, 0) if kind[0] == "s" else pixels, compression="zlib")
+    if "tif" not in kind:
+        data = encoded(f".{kind[-3:]}", pixels)
+    if kind == "old.bmp":  # the first version: a header of 12 bytes, and sizes of two
+        data = b"".join(
+            [b"BM", (26 + 8).to_bytes(4, "little"), bytes(4), (26).to_bytes(4, "little"), (12).to_bytes(4, "little")]
+            + [each.to_bytes(2, "little") for each in (900, 600, 1, 1)]
+            + [bytes(8)]
+        )
+
+    def decoded(*_):
+        raise AssertionError("decoded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "free", lambda: 10**6)
+        patch.setattr(cv2, "imdecode", decoded)
+        patch.setattr(tifffile.TiffPageSeries, "asarray", decoded)
+        with pytest.raises(ValueError, match=f"bomb.{kind} is too large: 900 x 600 pixels need about 0 GB of memory"):
+            reading.picture(data, f"bomb.{kind}")
+    if kind not in ("old.bmp", "stack.tif"):
+        assert images.image(data, "small").shape == (600, 900, 1)

@@ -13,7 +13,7 @@ from tools.pairs import ROOT
 FLOORS = [
     {"checks"},
     {"sizes", "labels", "weightmap", "losses", "metrics", "scores", "contract", "statistics", "splits"}
-    | {"normalize", "drafts", "results", "kept", "precision", "progress"},
+    | {"normalize", "drafts", "results", "kept", "precision", "progress", "memory"},
     {"images"},
     {"nets", "augment", "geometry", "operations", "tiling", "instances", "targets", "datasets"}
     | {"averaging", "resizing", "submission", "comparison", "choices", "naming", "doubts"},

@@ -44,11 +44,6 @@ def load(images, masks, classes=None, instances=False) -> _files.Samples:
     if images.samefile(masks):
         raise ValueError(f"{images} is given for images and masks: put them into two folders")
     pairs = pairing.pairs(image_files, mask_files)
-    if not pairs:
-        raise ValueError(
-            f"no mask in {masks} pairs with an image in {images} ({mask_files[0].name} and {image_files[0].name} are "
-            "the first): give a mask the stem of its image, or that stem and _mask"
-        )
     _warn_of_the_others(image_files + mask_files, pairs)
     first = next(iter(pairs.values()))[0]
     channels = _image(first).shape[2]
@@ -116,8 +111,7 @@ def _is_picture(name):
 
 
 def _warn_of_the_others(files, pairs, most=10):
-    paired = {file for pair in pairs.values() for file in pair}
-    alone = [str(file) for file in files if file not in paired]
+    alone = list(map(str, pairing.alone(files, pairs)))
     if alone:
         more = f" and {len(alone) - most} more" if len(alone) > most else ""
         warnings.warn(f"without a partner, and left out: {', '.join(alone[:most])}{more}", stacklevel=3)

@@ -46,9 +46,10 @@ def pairs(images, masks) -> dict[str, tuple[Path, Path]]:
     """Files (image, mask) by the image's stem, in the order of the images.
 
     images, masks: lists of files, which may be one list where both lie in one folder: masks are then the files whose
-    name says so. Raises ``ValueError`` for two partners of one file, naming them.
+    name says so. Raises ``ValueError`` for two partners of one file, naming them, and where nothing pairs.
     """
     images, masks = list(images), list(masks)
+    first, other = images[0], masks[0]
     if set(images) == set(masks):
         masks = [file for file in images if names_of_mask(file) != {stem(file)}]
         images = [file for file in images if file not in set(masks)]
@@ -67,4 +68,15 @@ def pairs(images, masks) -> dict[str, tuple[Path, Path]]:
             if stem(image) in found:
                 raise ValueError(f"{found[stem(image)][0]} and {image} have one stem: rename one, and its mask")
             found[stem(image)] = image, mask
+    if not found:
+        raise ValueError(
+            f"no mask in {other.parent} pairs with an image in {first.parent} ({other.name} and {first.name} are the "
+            "first): give a mask the stem of its image, or that stem and _mask"
+        )
     return found
+
+
+def alone(files, pairs) -> list[Path]:
+    """The files that are in none of the pairs, each once."""
+    paired = {file for pair in pairs.values() for file in pair}
+    return [file for file in dict.fromkeys(files) if file not in paired]

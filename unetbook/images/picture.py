@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from unetbook import memory
+
 AGAIN = "remove it and get it again"
 PRINT = 10.0  # micrometers; a coarser resolution, such as 72 or 300 dots an inch, is one of print
 MICROMETERS = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0}
@@ -64,6 +66,14 @@ class Picture:
                 "stored; flatten the picture first"
             )
         return replace(self, pixels=np.delete(self.pixels, gray_or_color, axis=-1))
+
+
+def check_fits(width, height, needed) -> None:
+    """``Unreadable`` for pixels that need more bytes than are free: asked before they are decoded, a bomb or not."""
+    try:
+        memory.check(needed, width, height)
+    except ValueError as error:
+        raise Unreadable(f"is too large: {error}") from None
 
 
 def size_of_pixels(x, y) -> tuple[float | None, tuple[str, ...]]:

@@ -6,12 +6,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from unetbook.images.picture import AGAIN, Picture, Unreadable, ramp_step, size_of_pixels
+from unetbook.images.picture import AGAIN, Picture, Unreadable, check_fits, ramp_step, size_of_pixels
 
 PNG, JPEG, BMP, WEBP = b"\x89PNG", b"\xff\xd8", b"BM", b"WEBP"
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of a JPEG's frame, which counts its channels
 EXIF = 0xE1
 ORIENTATION = 274
+A_PIXEL = 16  # bytes: four channels of 16 bits, and a copy
 
 
 def picture(data) -> Picture:
@@ -19,10 +20,12 @@ def picture(data) -> Picture:
     chunks = _png_chunks(data) if data.startswith(PNG) else {}
     if len(data) < 12 or _cut_short(data, chunks):  # before OpenCV sees it: it would print, or fill the rest with gray
         raise ValueError(f"is cut short: {AGAIN}")
-    if data.startswith(JPEG) and _jpeg_channels(data) == 4:  # OpenCV would convert it without its color profile
+    if data.startswith(JPEG) and _jpeg_frame(data)[5] == 4:  # OpenCV would convert it without its color profile
         raise Unreadable("is a JPEG in CMYK, the colors of print: convert it to RGB")
     if not data.startswith((PNG, JPEG, BMP)) and data[8:12] != WEBP:  # which OpenCV reads as well
         raise Unreadable("is no PNG, JPEG, BMP or TIFF, whatever its name says: get it again, or save it as one")
+    width, height = _size(data)
+    check_fits(width, height, A_PIXEL * width * height)
     pixels = _opencv(data)
     if pixels is None:
         raise ValueError(f"is damaged: {AGAIN}")
@@ -106,8 +109,23 @@ def _jpeg_segments(data):
         at = end
 
 
-def _jpeg_channels(data):
-    return next((content[5] for marker, content in _jpeg_segments(data) if marker in FRAMES and len(content) > 5), None)
+def _jpeg_frame(data):
+    """What the frame of a JPEG tells: a byte of bits, two of height, two of width, one of channels; or zeros."""
+    frames = (content for marker, content in _jpeg_segments(data) if marker in FRAMES and len(content) > 5)
+    return next(frames, bytes(6))
+
+
+def _size(data):
+    """Width and height that the file tells of itself; 0 for WebP, which has room for 16,383."""
+    if data.startswith(PNG):
+        return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    if data.startswith(JPEG):
+        frame = _jpeg_frame(data)
+        return int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3])
+    if not data.startswith(BMP):
+        return 0, 0
+    each = 2 if data[14] == 12 else 4  # bytes; a height below 0 says that rows run down
+    return tuple(abs(int.from_bytes(data[at : at + each], "little", signed=each == 4)) for at in (18, 18 + each))
 
 
 def _orientation(exif):

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC, TIFF
 
-from unetbook.images.picture import AGAIN, MICROMETERS, Picture, Unreadable, ramp_step, size_of_pixels
+from unetbook.images.picture import AGAIN, MICROMETERS, Picture, Unreadable, check_fits, ramp_step, size_of_pixels
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 JPEGS = {6, 7, 34892, 33007}  # compressions whose YCbCr tifffile decodes to RGB
@@ -70,6 +70,7 @@ def _decoded(file, data):
     series, notes = _main(file)
     page = series.keyframe
     _check_kind(page)
+    check_fits(page.imagewidth, page.imagelength, 2 * series.size * page.dtype.itemsize)  # and a copy, turned
     _check_whole(series, data)
     pixels = series.asarray()
     stack = [i for i, axis in enumerate(series.axes) if axis not in "YXCS" and pixels.shape[i] > 1]

@@ -70,13 +70,7 @@ def read(images, masks, task=None, channels=None, group_by=None) -> tuple[list[P
     image_files = folder.pictures_in(images)
     mask_files = image_files if images.exists() and images.samefile(masks) else folder.pictures_in(masks)
     pairs = pairing.pairs(image_files, mask_files)
-    if not pairs:
-        raise ValueError(
-            f"no mask in {masks} pairs with an image in {images} ({mask_files[0].name} and {image_files[0].name} are "
-            "the first): give a mask the stem of its image, or that stem and _mask"
-        )
-    used = {file for pair in pairs.values() for file in pair}
-    alone = [file for file in dict.fromkeys([*image_files, *mask_files]) if file not in used]
+    alone = pairing.alone([*image_files, *mask_files], pairs)
     every = progress.bar(len(pairs), "picture", iterable=pairs.items())
     raw = [_read(id_, *files, channels) for id_, files in every]
     _refuse_other_channels(raw, pairs)
