@@ -154,9 +154,8 @@ FOUND = finding.described([finding.Picture("a", CELLS[0][0], CELLS[1][0], "a")],
 @pytest.mark.parametrize(
     ("changes", "chosen"),
     [
-        ({}, {"target": "gap", "w0": 10, "normalize": "bright_on_dark", "scale": 1, "tile": 128, "outputs": 2}),
-        ({"touching": 0.01}, {"target": "gap", "w0": 0}),
-        ({"touching": 0.5}, {"target": "distance", "outputs": 1}),
+        ({}, {"target": "distance", "normalize": "bright_on_dark", "scale": 1, "tile": 128, "outputs": 1}),
+        ({"touching": 0.01}, {"target": "gap", "outputs": 2}),
         ({"touching": 0.5, "solidity": 0.8}, {"target": "border", "border_weight": 10, "outputs": 3}),
         ({"agree": 0.9}, {"normalize": "stretched"}),
         ({"diameter": 300.0}, {"scale": 0.12}),
@@ -165,7 +164,7 @@ FOUND = finding.described([finding.Picture("a", CELLS[0][0], CELLS[1][0], "a")],
         ({"task": "classes", "classes": 4, "reach": [0.9, 0.8]}, {"normalize": "as_it_is", "outputs": 4}),
         ({"task": "classes", "reach": [0.9, 0.3]}, {"normalize": "stretched", "side": None}),
         ({"task": "classes", "reach": [0.1, 0.1]}, {"normalize": "stretched"}),
-        ({"task": "classes", "diameter": 200.0}, {"side": 192, "tile": 192}),
+        ({"task": "classes", "diameter": 200.0}, {"side": 128, "tile": 128, "batch": 16, "normalize": "stretched"}),
     ],
 )  # fmt: skip
 def test_rules(changes, chosen):
@@ -287,9 +286,12 @@ def test_the_commands_of_the_readme(cells, small, tmp_path, monkeypatch, capsys)
     assert all((tmp_path / name).is_file() for name in ("cells.keras", "cells.html", "scores.csv", "cells.onnx"))
 
 
-def test_the_best_epoch_is_kept_and_test_pictures_are_seen_once(cells, small, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("few", "on"), [(5, 5), (1, 1)])
+def test_the_best_epoch_of_the_second_half_is_kept_and_test_pictures_are_seen_once(
+    few, on, cells, small, tmp_path, monkeypatch
+):
     scores_told, weights, chosen_on, end, choose = (
-        iter((0.1, 0.9, 0.2, 0.3)),
+        iter((0.9, 0.1, 0.4, 0.3)),
         [],
         [],
         learn._Learner.on_epoch_end,
@@ -317,11 +319,12 @@ def test_the_best_epoch_is_kept_and_test_pictures_are_seen_once(cells, small, tm
     monkeypatch.setattr(learn, "batches", drawn)
     monkeypatch.setattr(learn._Learner, "on_epoch_end", noted)
     monkeypatch.setattr(judge, "chosen", spied)
+    monkeypatch.setattr(run, "FEW", few)
     trained = project.train_folder(*cells, tmp_path / "best.keras", steps=20, tell=str)
     kept = trained.segmenter.model.get_weights()
-    assert all(map(np.array_equal, kept, weights[1])) and not all(map(np.array_equal, kept, weights[-1]))
+    assert all(map(np.array_equal, kept, weights[2])) and not all(map(np.array_equal, kept, weights[-1]))
     tested = {row["picture"] for row in trained.rows}
-    assert len(chosen_on) == 1 and len(tested) == 1 and not tested & {*chosen_on, *seen} and len(set(seen)) == 5
+    assert len(chosen_on) == on and len(tested) == 1 and not tested & {*chosen_on, *seen} and len(set(seen)) == 5
 
 
 @pytest.mark.parametrize(
@@ -330,7 +333,7 @@ def test_the_best_epoch_is_kept_and_test_pictures_are_seen_once(cells, small, tm
         ({"target": "distance"}, None),
         ({"target": "border", "border_weight": 10.0, "scale": 0.5}, None),
         ({"target": "classes", "side": 64}, None),
-        ({"target": "gap", "w0": 10.0}, "one"),
+        ({"target": "gap"}, "one"),
     ],
     ids=str,
 )
@@ -367,7 +370,7 @@ def test_pieces_of_one_object_in_a_tile_are_no_mask():
     """A weight map warns of a mask that nobody numbered, and a tile may hold pieces of object 1 alone."""
     known = np.zeros((64, 64), np.int32)
     known[4:20, 4:20] = known[40:60, 40:60] = 1
-    chosen = plan.Plan("gap", 2, "stretched", 1, w0=10.0, **SMALL)
+    chosen = plan.Plan("gap", 2, "stretched", 1, **SMALL)
     drawn = learn.batches([finding.Picture("a", CELLS[0][0][:64, :64], known, "a")], chosen, 2, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -19,7 +19,8 @@ CHOSEN = {
     "border": [{"way": "border", "smallest_seed": pixels} for pixels in (0, 12)],
     "distance": [{"way": "distance", "depth": depth} for depth in (1.0, 2.0, 3.0, 4.0)],
 }
-SMALLEST = (0.0, 0.05, 0.1, 0.2)  # of the median area
+SMALLEST = (0.1, 0.05, 0.0, 0.2)  # of the median area
+EQUAL = 0.01  # of a score: what few pictures cannot tell apart
 BLURS = (1, 0, 2, 4)  # standard deviations in pixels, before Otsu's threshold
 MOST, CROP = 12, 512  # validation pictures to choose on, and the most of their sides
 DRAWS, LEVEL = 2000, (2.5, 97.5)
@@ -54,7 +55,7 @@ def after_an_epoch(segmenter, pictures) -> float:
 
 
 def chosen(segmenter, pictures, plan) -> Segmenter:
-    """The segmenter with the choices that do best on these pictures; of those that do equally well, the plainest.
+    """The segmenter with the choices that do best on these pictures; of those that do about as well, the plainest.
 
     One after the other: the threshold, the way, the smallest object.
     """
@@ -65,18 +66,25 @@ def chosen(segmenter, pictures, plan) -> Segmenter:
         single = all(labels.connected(one.labels > 0).max() <= 1 for one in pictures)
         ways = ("one_piece", "classes") if single and plan.side else ("classes",)
         offered = [{"way": way, "threshold": threshold} for way in ways for threshold in _from_the_middle(THRESHOLDS)]
-        return segmenter.replace(**max(offered, key=lambda one: _mean_dice(segmenter, known, one)))
+        return segmenter.replace(**_plainest(offered, lambda one: _mean_dice(segmenter, known, one)))
 
     def best(offered):
-        return max(offered, key=lambda one: _pooled_f(segmenter, known, one))
+        return _plainest(offered, lambda one: _pooled_f(segmenter, known, one))
 
     thresholds = FAR if plan.target == "distance" else _from_the_middle(THRESHOLDS)
-    picked = best([PLAIN[plan.target] | {"threshold": threshold} for threshold in thresholds])
-    picked = best([picked | way for way in CHOSEN[plan.target]])
-    picked = best([picked | {"threshold": threshold} for threshold in thresholds])
     areas = np.concatenate([np.bincount(truth.ravel())[1:] for _, truth in known])
     median = float(np.median(areas[areas > 0])) if areas.any() else 0
-    return segmenter.replace(**best([picked | {"smallest": round(share * median)} for share in SMALLEST]))
+    sizes = [{"smallest": round(share * median)} for share in SMALLEST]
+    picked = best([PLAIN[plan.target] | sizes[0] | {"threshold": threshold} for threshold in thresholds])
+    picked = best([picked | way for way in CHOSEN[plan.target]])
+    picked = best([picked | {"threshold": threshold} for threshold in thresholds])
+    return segmenter.replace(**best([picked | size for size in sizes]))
+
+
+def _plainest(offered, score):
+    """The first of those whose score is the best, or within ``EQUAL`` of it."""
+    worth = [score(one) for one in offered]
+    return next(one for one, reached in zip(offered, worth, strict=True) if reached >= max(worth) - EQUAL)
 
 
 def _known(segmenter, pictures, once=False):

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unetbook import drafts, losses, nets, normalize, precision, resizing, targets, training
+from unetbook import drafts, labels, losses, nets, normalize, precision, resizing, targets, training
 from unetbook.augment import Augmenter
 from unetbook.project import judge
 from unetbook.segmenter import Segmenter
@@ -21,7 +21,7 @@ WARM, TIMED = 2, 4  # steps that are thrown away, and that are timed
 FEWEST = 20  # steps
 LOOKED_AT = 6  # validation pictures after each epoch
 SHADES = {"blur": 0.5, "gamma": 0.3, "gain": 0.1, "offset": 0.0, "noise": 0.005}
-OF_WHOLE = {"shift": 20, "gamma": 0.2, "gain": 0.2, "offset": 0.05, "noise": 0.01, "blur": 0.5}
+OF_WHOLE = {"shift": 16, "gamma": 0.5, "gain": 0.5, "offset": 0.15, "noise": 0.03, "blur": 1.0}
 
 
 def network(plan, start=None) -> keras.Model:
@@ -45,7 +45,7 @@ def network(plan, start=None) -> keras.Model:
 def batches(pictures, plan, steps, seed) -> training.Tiles:
     """Random tiles of pictures, turned and deformed, and the target made of what comes out."""
     normal = normalize.rule(plan.normalize)
-    images, numbered = [], []
+    images, labeled = [], []
     for one in pictures:
         image, known = normal(one.image), one.labels
         if plan.side:
@@ -55,8 +55,7 @@ def batches(pictures, plan, steps, seed) -> training.Tiles:
             image = resizing.scaled(image, plan.scale)
             known = resizing.stretched_labels(known, *image.shape[:2])
         images.append(np.repeat(image, plan.channels, axis=2) if image.shape[2] == 1 else image)
-        # From 2 on: a tile that holds pieces of object 1 alone looks like a mask, of which a weight map warns.
-        numbered.append(known + (known > 0) if plan.target != "classes" else known)
+        labeled.append(known)
     elastic = 4.0 if plan.tile >= 128 else 2.0
     change = Augmenter(zoom=0.4 if plan.side else 0.3, elastic=elastic, **(OF_WHOLE if plan.side else SHADES))
 
@@ -64,15 +63,15 @@ def batches(pictures, plan, steps, seed) -> training.Tiles:
         image, known = change(image, known, rng)
         return image, *_target(known, plan)
 
-    return training.Tiles(images, numbered, plan.tile, plan.tile, plan.batch, steps, seed, augment)
+    return training.Tiles(images, labeled, plan.tile, plan.tile, plan.batch, steps, seed, augment)
 
 
 def _target(known, plan):
     """What is learned in place of labels (H, W), integers of that shape, and the weight of each pixel."""
-    if plan.target == "gap":
-        return targets.with_gaps(known, plan.w0)
     if plan.target == "border":
         return targets.with_border(known, plan.border_weight)
+    if plan.target == "gap":
+        known = labels.separate(known) > 0
     learned = targets.with_distances(known) if plan.target == "distance" else known.astype(np.int32)
     return learned, np.ones(known.shape, np.float32)
 
@@ -101,7 +100,8 @@ class _Learner(keras.callbacks.Callback):
         state, name = self.state, f"epoch-{epoch + 1:03d}.keras"
         old = state.get("checkpoint")
         self.model.save(self.folder / name)
-        if score >= max(state["score"], default=-1):  # of equals the later one, which has learned longer
+        later = state["score"][state["half"] :]  # at high rates a good score on few pictures is luck
+        if epoch >= state["half"] and score >= max(later, default=-1):  # of equals the one that has learned longer
             state["best"] = epoch + 1
             shutil.copyfile(self.folder / name, self.folder / "best.draft")
             (self.folder / "best.draft").replace(self.folder / "best.keras")
@@ -143,7 +143,7 @@ def begun(folder, facts, steps=None) -> dict:
 
 
 def learned(plan, parts, state, folder, minutes, seed, start, entries, bar) -> keras.Model:
-    """The network with the best validation score, in float32.
+    """The network with the best validation score of the second half of the epochs, in float32.
 
     plan, parts: ``{"train": pictures, "validation": pictures}``. state: of ``begun``, filled on the way. minutes: from
     the beginning, for what begins now. start: a model or ``None``. entries: of the passport. bar: as ``progress.bar``.
@@ -163,6 +163,7 @@ def learned(plan, parts, state, folder, minutes, seed, start, entries, bar) -> k
             model = network(plan, start)
     each = state.setdefault("each", max(EACH, math.ceil(state["steps"] / EPOCHS)))
     epochs = math.ceil(state["steps"] / each)
+    state["half"] = epochs // 2
     state["steps"] = epochs * each  # whole epochs, and the rate falls to 0 at their end
     with precision.policy("float32"):
         plain = network(plan, start)

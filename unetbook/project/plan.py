@@ -8,11 +8,10 @@ from unetbook import geometry
 from unetbook.project.found import Found
 
 TOUCHING = 0.05  # share of objects that touch another one, from which on they are told apart by training
-CROWDED = 0.3  # the same, from which on round objects are told apart by their distance to the outside
 ROUND = 0.9  # least solidity of round objects
 SMALL, LARGE, IDEAL = 10, 40, 30  # pixels: objects that the network is shown as they are, and what others become
 WHOLE = 0.25  # share of a picture's shorter side, from which on its object is seen at once
-SIDE = 192  # pixels of the square to which such pictures are squeezed
+SIDE = 128  # pixels of the square to which such pictures are squeezed
 TILES = (96, 256)  # smallest and largest side of a tile
 PIXELS = 8 * 192**2  # of a batch
 UNLIKE = 2.0  # times that one picture may reach higher gray values than another before all are stretched
@@ -36,7 +35,6 @@ class Plan:
     channels: int
     scale: float = 1.0
     side: int | None = None
-    w0: float = 0.0
     border_weight: float = 1.0
     tile: int = 192
     batch: int = 8
@@ -58,13 +56,13 @@ def made(found: Found) -> tuple[Plan, list[tuple[str, str, str]]]:
     def row(what, chosen, why):
         rows.append((what, str(chosen), why))
 
-    target, w0, border_weight = _target(found, row)
-    normalize = _normalize(found, row)
+    target, border_weight = _target(found, row)
     scale, side = _size(found, row)
+    normalize = _normalize(found, side, row)
     tile = side or _tile(found, scale, row)
     batch = int(np.clip(round(PIXELS / tile**2), 2, 16))
     row("batch", f"{batch} tiles", f"{batch * tile**2:,} pixels a step")
-    plan = Plan(target, found.classes, normalize, found.channels, scale, side, w0, border_weight, tile, batch)
+    plan = Plan(target, found.classes, normalize, found.channels, scale, side, border_weight, tile, batch)
     row("network", "U-Net, 16 channels, four poolings", "two million weights, which two cores train in minutes")
     return plan, rows
 
@@ -101,28 +99,28 @@ def _target(found, row):
     share = f"{found.touching:.0%} of the objects touch another one"
     if found.task == "classes":
         row("target", f"{found.classes} classes", f"{found.encoding}")
-        return "classes", 0.0, 1.0
+        return "classes", 1.0
     if found.touching < TOUCHING:
         row("target", "inside or not", f"{share}, fewer than {TOUCHING:.0%}")
-        return "gap", 0.0, 1.0
+        return "gap", 1.0
     shape = f"they cover {found.solidity:.0%} of their convex hull"
     if found.solidity < ROUND:
         row("target", "inside, border (10 times the weight) or ground", f"{share}, and {shape}, less than {ROUND:.0%}")
-        return "border", 0.0, 10.0
-    if found.touching >= CROWDED:
-        row("target", "distance to the outside", f"{share}, and {shape}: round")
-        return "distance", 0.0, 1.0
-    row("target", "inside, with a gap that weighs more", f"{share}, and {shape}: round")
-    return "gap", 10.0, 1.0
+        return "border", 10.0
+    row("target", "distance to the outside", f"{share}, and {shape}: round")
+    return "distance", 1.0
 
 
-def _normalize(found, row):
+def _normalize(found, side, row):
     if found.task == "objects":
         told = f"of {found.agree:.0%} of the pictures a rule tells whether objects are brighter or darker"
         if found.agree >= AGREE:
             row("normalization", "bright on dark", told)
             return "bright_on_dark"
         row("normalization", "stretched", f"{told}: fewer than {AGREE:.0%}")
+        return "stretched"
+    if side:
+        row("normalization", "stretched", "pictures are seen at once: lamps and cameras differ, and shapes count")
         return "stretched"
     low, high = min(found.reach), max(found.reach)
     if high > UNLIKE * max(low, 1e-6) or high < DIM:

@@ -56,7 +56,7 @@ def write(path, judged, parts, rows, found, state, unsure, network) -> Path:
         "<h2>How it learned</h2>",
         f'<img class="curve" alt="Training loss and validation score after each epoch" src="{drawn.curves(state)}">',
         f'<p class="soft">The weights after epoch {state["best"]} of {state["epochs"]} did best on the validation '
-        "pictures and are the ones that were kept.</p>",
+        "pictures, of those of the second half, and were kept.</p>",
         "<h2>How to use it</h2>",
         f"<pre>python -m unetbook predict --model {html.escape(network.name)} --out found/ --table --geojson new/\n"
         f"python -m unetbook score --truth new_masks/ --predicted found/</pre>",

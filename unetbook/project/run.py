@@ -15,6 +15,7 @@ from unetbook.segmenter import Segmenter
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 TRIES = 100  # splits, of which the first one is taken that leaves no part empty
+FEW = 5  # validation pictures, below which those that were learned help to choose
 LOOKED_THROUGH = 100  # pictures without a mask, for what to annotate next
 
 
@@ -58,9 +59,10 @@ def train_folder(
     expression that finds in each name what pictures of one group share (patient, plate, film). names: of the object,
     or of the classes but the background. seed: of the split and the training. tell: called with lines to read.
 
-    Of five groups three are learned, on one choices are made, and one is scored, once. All else is chosen by rules
-    from what is found (``plan``), which are told. Stopped (Ctrl-C), the same call goes on after its last finished
-    epoch; what it needs for that lies in ``cells.training/`` beside ``out`` until it is done.
+    Of five groups three are learned, on one choices are made, and one is scored, once; where fewer than five pictures
+    are for choices, those that were learned help. All else follows by rules from what is found (``plan``). Stopped
+    (Ctrl-C), the same call goes on after its last finished epoch; what it needs for that lies in ``cells.training/``
+    beside ``out`` until it is done.
 
     Raises ``ValueError`` that names the file and the fix for pictures and masks that cannot be read or told, for fewer
     than five pictures, for a file ``out`` that is there, and where a training that was begun had other pictures or
@@ -128,11 +130,12 @@ def trained(
     entries = judge.entries(plan, names, found)
     model = start.model if start else None
     network = learn.learned(plan, parts, state, folder, minutes, seed, model, entries, bar)
-    reader = judge.chosen(Segmenter(network, entries), parts["validation"], plan)
+    few = len(parts["validation"]) < FEW
+    known = [*parts["validation"], *parts["train"]]
+    reader = judge.chosen(Segmenter(network, entries), known if few else parts["validation"], plan)
     test = parts["test"]
     answers = {one.id: reader(one.image) for one in bar(len(test), "test picture", iterable=test)}
     rows = judge.scored(list(answers.values()), test, found.task)
-    known = [*parts["train"], *parts["validation"]]
     others = judge.without_a_network(test, known, found)
     baselines = {
         name: judge.together(judge.scored(of, test, found.task), found.task, seed) for name, of in others.items()
@@ -186,7 +189,10 @@ def _rows_of_parts(parts):
     worth = "scores have an interval over its groups"
     if len({one.group for one in parts["test"]}) == 1:
         worth = "a test part of one group has no interval: another picture may score quite differently"
-    return [("parts", shown, worth)]
+    few = counts["validation"] < FEW
+    chosen = "validation and train" if few else "validation"
+    why = f"fewer than {FEW} validation pictures tell little" if few else "which were not learned"
+    return [("parts", shown, worth), ("threshold and way", f"by {chosen}", why)]
 
 
 def _named(names, found):
