@@ -443,3 +443,9 @@ def test_too_few_pictures(cells, tmp_path):
         (tmp_path / "masks" / name).unlink()
     with pytest.raises(ValueError, match="4 annotated pictures are too few to learn from and to judge: annotate 5"):
         project.train_folder(tmp_path / "images", tmp_path / "masks", tmp_path / "x.keras", tell=str)
+
+
+def test_what_does_about_as_well_is_no_reason_to_leave_the_plainest():
+    offered = [0.5, 0.9, 0.1]
+    for worth, picked in (((0.80, 0.809, 0.7), 0.5), ((0.80, 0.82, 0.7), 0.9), ((0.80, 0.812, 0.82), 0.9)):
+        assert judge._plainest(offered, dict(zip(offered, worth, strict=True)).get) == picked
