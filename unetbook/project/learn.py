@@ -101,7 +101,7 @@ class _Learner(keras.callbacks.Callback):
         old = state.get("checkpoint")
         self.model.save(self.folder / name)
         later = state["score"][state["half"] :]  # at high rates a good score on few pictures is luck
-        if epoch >= state["half"] and score >= max(later, default=-1):  # of equals the one that has learned longer
+        if score >= max(later, default=-1):  # of equals the one that has learned longer
             state["best"] = epoch + 1
             shutil.copyfile(self.folder / name, self.folder / "best.draft")
             (self.folder / "best.draft").replace(self.folder / "best.keras")
